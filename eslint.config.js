@@ -3,7 +3,17 @@ import tseslint from 'typescript-eslint';
 const impure = 'the core is pure: time, randomness and I/O come in as data or through a port';
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', 'reports', '.stryker-tmp', 'node_modules', 'test/fixtures', 'test/client-go'] },
+  {
+    ignores: [
+      'dist',
+      'coverage',
+      'reports',
+      '.stryker-tmp',
+      'node_modules',
+      'test/fixtures',
+      'test/client-go',
+    ],
+  },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
@@ -14,12 +24,18 @@ export default tseslint.config(
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/only-throw-error': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/consistent-type-definitions': ['error', 'interface'],
       'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
       'max-lines': ['error', { max: 500, skipBlankLines: true, skipComments: true }],
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
     },
   },
   {
@@ -28,10 +44,12 @@ export default tseslint.config(
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
       'no-restricted-globals': [
         'error',
-        ...['setTimeout', 'setInterval', 'setImmediate', 'process', 'console', 'fetch', 'performance'].map((name) => ({
-          name,
-          message: impure,
-        })),
+        ...['setTimeout', 'setInterval', 'setImmediate', 'process', 'console', 'fetch', 'performance'].map(
+          (name) => ({
+            name,
+            message: impure,
+          }),
+        ),
       ],
       'no-restricted-properties': [
         'error',

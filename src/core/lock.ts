@@ -58,6 +58,8 @@ export interface StampEntry {
   readonly at: ServerMs | null;
   /** Whether the entry owns the renew time: `f:spec.f:renewTime` of a Lease, the lock annotation of the others. */
   readonly ownsRenewTime: boolean;
+  /** Whether the entry owns the holder: `f:spec.f:holderIdentity` of a Lease, the lock annotation of the others. */
+  readonly ownsHolder: boolean;
 }
 
 /** `metadata.managedFields`: `entries` holds at most the first `stampEntriesMax`; `count` is the true length. */

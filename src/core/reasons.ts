@@ -41,7 +41,7 @@ export const compatible: Readonly<Record<Reason, Enforcement>> = {
   ForeignRenewal: 'Deny',
   DuplicateIdentity: 'Deny',
   EvidenceTampered: 'Deny',
-  LiveLockDeleted: 'Audit',
+  LiveLockDeleted: 'Deny',
   UncertainExpiry: 'Warn',
   UntimedRecord: 'Warn',
   UnreadableRecord: 'Warn',
