@@ -26,6 +26,8 @@ export interface Context {
   readonly buried: Expiry;
   /** How the requester relates to the holder in `before`. */
   readonly tie: Tie;
+  /** How the requester relates to the holder of a deleted predecessor. */
+  readonly buriedTie: Tie;
 }
 
 /** Derives the context of a write. Total. */
@@ -45,8 +47,14 @@ export function contextOf(write: LockWrite, facts: Facts, settings: Settings): C
     now,
     expiry: expiryOf(write.before, facts.observation, now, settings.toleranceMs),
     buried: expiryOf(tombstone?.state ?? null, tombstone?.observation ?? null, now, settings.toleranceMs),
-    tie: before?.holder == null ? 'unknown' : tieTo(before.holder, write.requester, facts.bindings),
+    tie: tieTo(before?.holder ?? null, write.requester, facts.bindings),
+    buriedTie: buriedTieOf(write, facts),
   };
+}
+
+/** Whether a lock that was deleted while live is taken in the name of the holder it had. */
+export function returnsTo({ buried, after }: Context): boolean {
+  return (buried.verdict === 'live' || buried.verdict === 'doubt') && after?.holder === buried.holder;
 }
 
 /** Whether the write makes the holder's lease longer than it was. */
@@ -54,4 +62,9 @@ export function lengthens({ before, after }: Context): boolean {
   const then = before?.leaseDurationMs ?? null;
   const now = after?.leaseDurationMs ?? null;
   return then !== null && now !== null && now > then;
+}
+
+function buriedTieOf(write: LockWrite, { tombstone, bindings }: Facts): Tie {
+  const holder = tombstone === null ? null : (recordOf(tombstone.state)?.holder ?? null);
+  return tieTo(holder, write.requester, { ...bindings, holderPod: tombstone?.holderPod ?? null });
 }

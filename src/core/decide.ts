@@ -5,7 +5,7 @@
  * a question, and the same input always gives the same decision, so that any decision can be replayed.
  * The specification is docs/semantics.md; test/semantics has a test for each of its clauses.
  */
-import { contextOf, lengthens, type Context } from './context.ts';
+import { contextOf, lengthens, returnsTo, type Context } from './context.ts';
 import type { Attribution, Decision, Effect, Violation } from './decision.ts';
 import type { Facts, PodRef } from './facts.ts';
 import { collects, isExempt, podOf } from './identity.ts';
@@ -56,7 +56,7 @@ function effectOf(context: Context): Effect | null {
   const { write, after, before, transition } = context;
   if (transition === 'delete') {
     if (write.before === null || before?.holder == null || write.before.terminating) return null;
-    return { kind: 'deleted', uid: write.before.uid, attribution: attributionOf(context) };
+    return { kind: 'deleted', state: write.before, attribution: attributionOf(context) };
   }
   if (after?.holder == null || !asserts(context)) return null;
   const renewTime = after.renewTime?.raw ?? null;
@@ -77,9 +77,9 @@ function attributionOf({ write, tie, settings }: Context): Attribution {
 
 /** The one thing worth a question to the API server: whether the pod bound to the holder still runs. */
 function questionOf(context: Context): PodRef | null {
-  const { bindings } = context.facts;
+  const { facts } = context;
+  const { bindings } = facts;
   const { verdict } = context.expiry;
-  if (bindings.holderPod === null || bindings.holderPodState !== 'unasked') return null;
   if (isExempt(context.write.requester, context.settings.exempt)) return null;
   switch (context.transition) {
     case 'release':
@@ -91,6 +91,9 @@ function questionOf(context: Context): PodRef | null {
         (bindings.requesterSuperseded || lengthens(context))
         ? bindings.holderPod
         : null;
+    case 'create-held':
+    case 'acquire':
+      return context.buriedTie === 'ask' && returnsTo(context) ? (facts.tombstone?.holderPod ?? null) : null;
     case 'delete':
       return (verdict === 'live' || verdict === 'doubt') &&
         context.tie === 'ask' &&

@@ -3,6 +3,7 @@
  */
 import type { Expiry } from './expiry.ts';
 import type { PodRef } from './facts.ts';
+import type { LockState } from './lock.ts';
 import type { Enforcement, Reason } from './reasons.ts';
 import type { Transition } from './transition.ts';
 
@@ -33,7 +34,7 @@ export type Effect =
       readonly renewTime: string | null;
       readonly pod: PodRef | null;
     }
-  | { readonly kind: 'deleted'; readonly uid: string; readonly attribution: Attribution };
+  | { readonly kind: 'deleted'; readonly state: LockState; readonly attribution: Attribution };
 
 /** The whole answer. */
 export interface Decision {

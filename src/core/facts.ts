@@ -30,6 +30,8 @@ export interface Tombstone {
   readonly state: LockState;
   readonly observation: Observation | null;
   readonly attribution: 'other' | 'unknown';
+  /** The pod that last asserted its holder, if that was seen. */
+  readonly holderPod: PodRef | null;
 }
 
 /** Whether the pod bound to the holder still runs: `unasked` until a decision asks for it. */

@@ -14,8 +14,9 @@ import type { Requester } from './lock.ts';
  */
 export type Tie = 'own' | 'foreign' | 'ask' | 'unknown';
 
-/** How `requester` relates to the identity `holder`, from what its pod and the holder's have asserted before. */
-export function tieTo(holder: string, requester: Requester, bindings: Bindings): Tie {
+/** How `requester` relates to the identity `holder` (null: nobody), from what its pod and the holder's have asserted before. */
+export function tieTo(holder: string | null, requester: Requester, bindings: Bindings): Tie {
+  if (holder === null) return 'unknown';
   const { holderPod, holderPodState } = bindings;
   if (requester.pod !== null && requester.pod.uid === holderPod?.uid) return 'own';
   if (provesAnotherIdentity(holder, requester, bindings)) return 'foreign';

@@ -56,8 +56,16 @@ export interface LockMemory {
   readonly superseded: readonly string[];
   readonly asserted: readonly Assertion[];
   readonly promised: readonly Promised[];
-  readonly deletion: { readonly uid: string; readonly attribution: Attribution } | null;
-  readonly buried: { readonly stored: Stored; readonly attribution: 'other' | 'unknown' } | null;
+  /** A deletion that was allowed; whether it took place is for the watch, or a free name, to say. */
+  readonly deletion: Grave | null;
+  /** A deletion that took place. */
+  readonly buried: Grave | null;
+}
+
+interface Grave {
+  readonly stored: Stored;
+  readonly attribution: Attribution;
+  readonly holderPod: PodRef | null;
 }
 
 /** The memory of a lock that has never been seen. */
@@ -75,7 +83,9 @@ export const blank: LockMemory = {
 /** An allowed write's effect: pending until it is seen stored. */
 export function afterAdmission(memory: LockMemory, effect: Effect, at: MonotonicMs): LockMemory {
   if (effect.kind === 'deleted') {
-    return { ...memory, deletion: { uid: effect.uid, attribution: mostInnocent(memory, effect) } };
+    const stored = storedAs(memory, effect.state, at);
+    const attribution = mostInnocent(memory, effect);
+    return { ...memory, deletion: { stored, attribution, holderPod: holderPodOf(memory, stored) } };
   }
   const { holder, renewTime, pod } = effect;
   return { ...memory, pending: [...memory.pending, { holder, renewTime, pod, at }].slice(-pendingMax) };
@@ -92,28 +102,17 @@ export function afterStored(
   at: MonotonicMs,
   live: boolean,
 ): LockMemory {
-  const record = recordOf(state);
-  const pair = { holder: record?.holder ?? null, renewTime: record?.renewTime?.raw ?? null };
-  if (memory.stored !== null && samePair(memory.stored, pair)) {
-    return { ...memory, stored: { ...memory.stored, state } };
-  }
-  const since = { min: pendingSince(memory, pair) ?? -Infinity, max: at };
+  const stored = storedAs(memory, state, at);
+  if (memory.stored !== null && samePair(memory.stored, stored)) return { ...memory, stored };
   const stampedAt = live ? (writtenEntry(memory.stored?.state ?? null, state)?.at ?? null) : null;
-  return confirmed(memory, { state, ...pair, since, stampedAt });
+  return confirmed(memory, { ...stored, stampedAt });
 }
 
 /** The watch says that the lock's object is gone (`state` is its last one), or a list no longer has it (null). */
-export function afterDeleted(memory: LockMemory, state: LockState | null): LockMemory {
-  const stored = memory.stored === null ? null : { ...memory.stored, state: state ?? memory.stored.state };
-  const attribution = stored === null ? 'unknown' : attributionOf(memory, stored.state.uid);
-  const heldStill = stored?.holder != null && (attribution === 'other' || attribution === 'unknown');
-  return {
-    ...memory,
-    stored: null,
-    pending: [],
-    deletion: null,
-    buried: heldStill ? { stored, attribution } : memory.buried,
-  };
+export function afterDeleted(memory: LockMemory, state: LockState | null, at: MonotonicMs): LockMemory {
+  const stored = state === null ? memory.stored : storedAs(memory, state, at);
+  const grave = stored?.holder == null ? null : graveOf(memory, stored);
+  return { ...memory, stored: null, deletion: null, buried: grave ?? memory.buried };
 }
 
 /** What the memory knows about a write that arrives at `at`. `voidBefore`: see `ServerClock.steppedAt`. */
@@ -187,29 +186,58 @@ function tombstoneFor(
   at: MonotonicMs,
   voidBefore: MonotonicMs | null,
 ): Tombstone | null {
-  const { stored, buried } = memory;
-  if (buried !== null) {
-    const observation = observationOf(buried.stored, at, voidBefore);
-    return { state: buried.stored.state, observation, attribution: buried.attribution };
-  }
-  // The name is free, or another object's: the one remembered is gone, and the watch has yet to say so.
-  const replaced =
-    write.operation === 'CREATE' || (write.before !== null && write.before.uid !== stored?.state.uid);
-  if (stored?.holder == null || !replaced) return null;
-  const attribution = attributionOf(memory, stored.state.uid);
-  if (attribution === 'holder' || attribution === 'system') return null;
-  return { state: stored.state, observation: observationOf(stored, at, voidBefore), attribution };
+  const { stored, deletion, buried } = memory;
+  const isReplaced = (uid: string): boolean => write.operation === 'CREATE' || write.before?.uid !== uid;
+  let grave = buried;
+  // The name is free, or another object's: what was deleted or remembered is gone, though the watch has yet to say so.
+  if (deletion !== null && isReplaced(deletion.stored.state.uid)) grave = deletion;
+  else if (stored?.holder != null && isReplaced(stored.state.uid)) grave = graveOf(memory, stored);
+  if (grave === null || grave.attribution === 'holder' || grave.attribution === 'system') return null;
+  const { attribution, holderPod } = grave;
+  return {
+    state: grave.stored.state,
+    observation: observationOf(grave.stored, at, voidBefore),
+    attribution,
+    holderPod,
+  };
+}
+
+/** A deletion that was seen on its way in explains a disappearance only if nothing was renewed in between. */
+function graveOf(memory: LockMemory, stored: Stored): Grave {
+  const { deletion } = memory;
+  const explained =
+    deletion !== null && deletion.stored.state.uid === stored.state.uid && samePair(deletion.stored, stored);
+  return explained ? deletion : { stored, attribution: 'unknown', holderPod: holderPodOf(memory, stored) };
 }
 
 function bindingsFor(memory: LockMemory, write: LockWrite, pair: Pair): Bindings {
   const uid = podOf(write.requester)?.uid ?? null;
   const sameHolder = pair.holder !== null && memory.stored?.holder === pair.holder;
-  const pendingPod = memory.pending.findLast((each) => samePair(each, pair))?.pod ?? null;
   return {
-    holderPod: pendingPod ?? (sameHolder ? memory.holderPod : null),
+    holderPod: holderPodOf(memory, pair),
     holderPodState: 'unasked',
     requesterAsserted: memory.asserted.find((each) => each.podUid === uid)?.holder ?? null,
     requesterSuperseded: sameHolder && uid !== null && memory.superseded.includes(uid),
+  };
+}
+
+/** The pod that asserted a pair's holder: from the pending write that became the pair, else from what was seen stored. */
+function holderPodOf(memory: LockMemory, pair: Pair): PodRef | null {
+  const pending = memory.pending.findLast((each) => samePair(each, pair))?.pod ?? null;
+  if (pending !== null) return pending;
+  return pair.holder !== null && memory.stored?.holder === pair.holder ? memory.holderPod : null;
+}
+
+/** A state as something stored: what is already known of its pair, or what its admission and this moment say. */
+function storedAs(memory: LockMemory, state: LockState, at: MonotonicMs): Stored {
+  const record = recordOf(state);
+  const pair = { holder: record?.holder ?? null, renewTime: record?.renewTime?.raw ?? null };
+  if (memory.stored !== null && samePair(memory.stored, pair)) return { ...memory.stored, state };
+  return {
+    state,
+    ...pair,
+    since: { min: pendingSince(memory, pair) ?? -Infinity, max: at },
+    stampedAt: null,
   };
 }
 
@@ -245,17 +273,16 @@ function measurable(since: number, voidBefore: MonotonicMs | null): boolean {
   return voidBefore === null || since >= voidBefore;
 }
 
-function attributionOf(memory: LockMemory, uid: string): Attribution {
-  return memory.deletion?.uid === uid ? memory.deletion.attribution : 'unknown';
-}
-
 /** Of several attempts to delete one object any may have been the one that succeeded: the most innocent counts. */
 function mostInnocent(memory: LockMemory, effect: Extract<Effect, { kind: 'deleted' }>): Attribution {
-  if (memory.deletion?.uid !== effect.uid) return effect.attribution;
-  const innocence: readonly Attribution[] = ['other', 'unknown', 'system', 'holder'];
-  const both = [memory.deletion.attribution, effect.attribution];
-  return both.sort((a, b) => innocence.indexOf(b) - innocence.indexOf(a))[0] ?? 'unknown';
+  const { deletion } = memory;
+  if (deletion?.stored.state.uid !== effect.state.uid) return effect.attribution;
+  return innocence.indexOf(deletion.attribution) > innocence.indexOf(effect.attribution)
+    ? deletion.attribution
+    : effect.attribution;
 }
+
+const innocence: readonly Attribution[] = ['other', 'unknown', 'system', 'holder'];
 
 function pendingSince(memory: LockMemory, pair: Pair): MonotonicMs | null {
   // The earliest attempt: a retried write may have been stored the first time.

@@ -2,7 +2,7 @@
  * The rules: each looks at one context and finds at most one thing wrong. Which rules a transition is put to stands in
  * one table, so that a transition without an entry does not compile. docs/semantics.md has each clause in words.
  */
-import { lengthens, type Context } from './context.ts';
+import { lengthens, returnsTo, type Context } from './context.ts';
 import type { Clause } from './decision.ts';
 import type { Enforcement, Reason } from './reasons.ts';
 import { collects, provesAnotherIdentity } from './identity.ts';
@@ -38,10 +38,18 @@ const prematureTakeover: Rule = ({ expiry }) => {
   }
 };
 
-const prematureRecreation: Rule = ({ buried, facts, after, transition }) => {
+const prematureRecreation: Rule = (context) => {
+  const { buried, buriedTie, facts, transition } = context;
   if (buried.verdict !== 'live' && buried.verdict !== 'doubt') return null;
-  if (after?.holder === buried.holder) return null;
   const clause = transition === 'acquire' ? 'U3' : 'C3';
+  if (returnsTo(context)) {
+    if (buried.verdict === 'doubt' || buriedTie !== 'foreign') return null;
+    return {
+      clause,
+      reason: 'PrematureRecreation',
+      detail: 'in its holder’s name, by another pod than its holder’s',
+    };
+  }
   if (buried.verdict === 'doubt')
     return { clause, reason: 'UncertainExpiry', detail: 'it was deleted while held' };
   if (facts.tombstone?.attribution === 'other') return { clause, reason: 'PrematureRecreation', detail: '' };

@@ -1,8 +1,8 @@
 /**
  * The API server's clock, as one replica can know it: an interval for its offset from the monotonic clock.
  *
- * Two kinds of sample. A response's `Date` header bounds the offset on both sides, by the moments of sending and
- * receiving. A fresh stamp in something received bounds it from below only. The latest samples are intersected.
+ * A response's `Date` header bounds the offset on both sides, by the moments of sending and receiving; the latest few
+ * are intersected. Stamps found in objects would bound it too, but whoever may write an object has a hand in those.
  * API servers whose clocks disagree make samples contradict each other a little: then their hull counts. A sample that
  * contradicts them by more than any such skew means that the monotonic clock stood still (a suspended machine) or that
  * the server's clock was stepped: everything measured before that moment is void, and `steppedAt` says so.
@@ -21,18 +21,16 @@ const samplesMax = 8;
 /** LIMIT: API servers of one cluster share an etcd, whose leases already require clocks within seconds of each other. */
 const skewMaxMs = 5000;
 
-/** What is known; `ServerClock` values are immutable. */
+/** What is known, as an immutable value. */
 export interface ServerClock {
   /** Offsets (server minus monotonic, in milliseconds), oldest first. */
   readonly samples: readonly Interval[];
-  /** The highest lower bound that stamps have given since the last step. */
-  readonly offsetMin: number;
   /** When the last step was noticed, or null. Nothing measured on the monotonic clock before it is comparable. */
   readonly steppedAt: MonotonicMs | null;
 }
 
 /** The clock of a replica that has heard nothing yet. */
-export const unknownClock: ServerClock = { samples: [], offsetMin: -Infinity, steppedAt: null };
+export const unknownClock: ServerClock = { samples: [], steppedAt: null };
 
 /** Takes in a response's `Date` header (whole seconds), sent for and received at the given moments. */
 export function sampleDate(
@@ -44,19 +42,9 @@ export function sampleDate(
   const sample = { min: date - receivedAt, max: date + stampResolutionMs - sentAt };
   const known = offsetOf(clock);
   if (known !== null && apart(known, sample) > skewMaxMs) {
-    return { samples: [sample], offsetMin: -Infinity, steppedAt: receivedAt };
+    return { samples: [sample], steppedAt: receivedAt };
   }
   return { ...clock, samples: [...clock.samples, sample].slice(-samplesMax) };
-}
-
-/** Takes in a stamp that the API server wrote no later than it was received. */
-export function sampleStamp(clock: ServerClock, receivedAt: MonotonicMs, stamp: ServerMs): ServerClock {
-  const offsetMin = stamp - receivedAt;
-  const known = offsetOf(clock);
-  if (known !== null && offsetMin > known.max + skewMaxMs) {
-    return { samples: [], offsetMin, steppedAt: receivedAt };
-  }
-  return offsetMin > clock.offsetMin ? { ...clock, offsetMin } : clock;
 }
 
 /** Bounds on the API server's time at `at`, in Unix milliseconds, or null before the first two-sided sample. */
@@ -70,8 +58,7 @@ function offsetOf(clock: ServerClock): Interval | null {
   if (first === undefined) return null;
   let narrowed: Interval | null = first;
   for (const sample of rest) narrowed = narrowed === null ? null : intersect(narrowed, sample);
-  const dated = narrowed ?? clock.samples.reduce(hull);
-  return { min: Math.max(dated.min, clock.offsetMin), max: Math.max(dated.max, clock.offsetMin) };
+  return narrowed ?? clock.samples.reduce(hull);
 }
 
 function apart(a: Interval, b: Interval): number {

@@ -1,0 +1,55 @@
+/**
+ * What holds where no policy says otherwise: which objects are no election locks at all, and whose clients take live
+ * locks on purpose. Names alone decide, never anything that a writer can put into an object.
+ */
+import type { LockRef } from '../core/lock.ts';
+import type { Enforcement, Reason } from '../core/reasons.ts';
+import { builtInDefaults, type Settings } from '../core/settings.ts';
+
+/**
+ * Namespaces whose locks are not guarded: a mistake there costs the cluster its control plane or its nodes, and
+ * Longhorn's share managers overwrite each other's leases by design.
+ * SOURCE: https://github.com/longhorn/longhorn-share-manager/blob/master/pkg/server/share_manager.go (takeLease)
+ */
+export const unguardedNamespaces: readonly string[] = [
+  'kube-system',
+  'kube-public',
+  'kube-node-lease',
+  'longhorn-system',
+];
+
+/**
+ * Leases that elect nobody.
+ * SOURCE: https://github.com/kyverno/kyverno (pkg/webhooks/handlers/verify.go; cmd/kyverno-init)
+ */
+export const notLocks: readonly { readonly namespace: string; readonly name: string }[] = [
+  { namespace: 'kyverno', name: 'kyverno-health' },
+  { namespace: 'kyverno', name: 'kyvernopre-lock' },
+];
+
+/**
+ * Istio's control planes take live locks from each other by revision.
+ * SOURCE: https://github.com/istio/istio/blob/master/pilot/pkg/leaderelection/leaderelection.go
+ */
+const takesByPriority = { namespace: 'istio-system', namePrefix: 'istio-' };
+
+const warnOnly: Settings = {
+  ...builtInDefaults,
+  policy: 'built-in defaults for Istio',
+  enforcement: { ...builtInDefaults.enforcement, ...warnInsteadOfDeny(builtInDefaults.enforcement) },
+};
+
+/** The settings for `lock` when there is no policy; null means that it is not judged at all. */
+export function builtInSettings(lock: LockRef, ownNamespace: string): Settings | null {
+  if (lock.namespace === ownNamespace || unguardedNamespaces.includes(lock.namespace)) return null;
+  if (notLocks.some((each) => each.namespace === lock.namespace && each.name === lock.name)) return null;
+  const { namespace, namePrefix } = takesByPriority;
+  return lock.namespace === namespace && lock.name.startsWith(namePrefix) ? warnOnly : builtInDefaults;
+}
+
+function warnInsteadOfDeny(enforcement: Settings['enforcement']): Partial<Record<Reason, Enforcement>> {
+  const takeover: readonly Reason[] = ['PrematureTakeover', 'ForeignRelease', 'PrematureRecreation'];
+  return Object.fromEntries(
+    takeover.map((reason) => [reason, enforcement[reason] === 'Deny' ? 'Warn' : enforcement[reason]]),
+  );
+}
