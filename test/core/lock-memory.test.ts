@@ -1,0 +1,254 @@
+import { describe, expect, it } from 'vitest';
+import type { Effect } from '../../src/core/decision.ts';
+import {
+  afterAdmission,
+  afterDeleted,
+  afterStored,
+  blank,
+  factsFor,
+  type LockMemory,
+} from '../../src/core/lock-memory.ts';
+import type { LockState, LockWrite } from '../../src/core/lock.ts';
+import { monotonicMs } from '../../src/core/time.ts';
+import { create, pod, record, remove, stored, t0, update } from '../support/locks.ts';
+
+const ms = monotonicMs;
+const heldByA = stored(record({ holder: 'a' }), t0, 'a');
+const renewedByA = stored(record({ holder: 'a', renewed: t0 + 2000, acquired: t0 }), t0 + 2000, 'a', heldByA);
+const heldByB = stored(record({ holder: 'b', renewed: t0 + 20_000 }), t0 + 20_000, 'b', heldByA);
+const podA = { namespace: 'team', name: 'a', uid: 'a' };
+
+const asserted = (state: LockState, podUid: string | null = null): Effect => {
+  if (state.reading.kind !== 'record' || state.reading.record.holder === null)
+    throw new Error('nothing asserted');
+  const { holder, renewTime } = state.reading.record;
+  const pod = podUid === null ? null : { namespace: 'team', name: podUid, uid: podUid };
+  return { kind: 'asserted', holder, renewTime: renewTime?.raw ?? null, pod };
+};
+const deleted = (state: LockState, attribution: 'holder' | 'system' | 'other' | 'unknown'): Effect => ({
+  kind: 'deleted',
+  state,
+  attribution,
+});
+const known = (memory: LockMemory, write: LockWrite, at: number, voidBefore: number | null = null) =>
+  factsFor(memory, write, ms(at), null, voidBefore === null ? null : ms(voidBefore));
+const takeover = (before: LockState) => update(before, heldByB);
+
+describe('what was observed of a promise', () => {
+  it('nothing is known of a lock that was never seen', () => {
+    expect(known(blank, takeover(heldByA), 0)).toMatchObject({
+      observation: null,
+      tombstone: null,
+      storedRenewTimes: [],
+    });
+  });
+
+  it('a state found in a list bounds the age from below only', () => {
+    const memory = afterStored(blank, heldByA, ms(100), false);
+    expect(known(memory, takeover(heldByA), 1100).observation).toEqual({
+      ageMs: { min: 1000, max: Infinity },
+      stampedAt: null,
+    });
+  });
+
+  it('the event of the write itself brings its stamp', () => {
+    const memory = afterStored(blank, heldByA, ms(100), true);
+    expect(known(memory, takeover(heldByA), 1100).observation).toEqual({
+      ageMs: { min: 1000, max: Infinity },
+      stampedAt: t0,
+    });
+  });
+
+  it('admission and watch together bound it on both sides', () => {
+    const memory = afterStored(afterAdmission(blank, asserted(heldByA), ms(100)), heldByA, ms(130), true);
+    expect(known(memory, takeover(heldByA), 1100).observation?.ageMs).toEqual({ min: 970, max: 1000 });
+  });
+
+  it('an admitted pair that a write shows as its old object was stored some time since', () => {
+    const memory = afterAdmission(blank, asserted(heldByA), ms(100));
+    expect(known(memory, takeover(heldByA), 1100).observation).toEqual({
+      ageMs: { min: 0, max: 1000 },
+      stampedAt: null,
+    });
+  });
+
+  it('of a write that was retried the first attempt counts', () => {
+    let memory = afterAdmission(blank, asserted(heldByA), ms(100));
+    memory = afterAdmission(memory, asserted(heldByA), ms(500));
+    expect(known(memory, takeover(heldByA), 1100).observation?.ageMs).toEqual({ min: 0, max: 1000 });
+  });
+
+  it('says nothing about another pair: a stale old object is judged by its own stamps', () => {
+    const memory = afterStored(afterStored(blank, heldByA, ms(0), true), renewedByA, ms(2000), true);
+    expect(known(memory, takeover(heldByA), 3000).observation).toBeNull();
+    expect(known(memory, takeover(renewedByA), 3000).observation).toMatchObject({ stampedAt: t0 + 2000 });
+  });
+
+  it('a later write that leaves the pair alone does not make the promise younger', () => {
+    const labelled = { ...heldByA, stamps: { entries: [], count: 0 } };
+    const memory = afterStored(afterStored(blank, heldByA, ms(0), true), labelled, ms(5000), true);
+    expect(known(memory, takeover(labelled), 6000).observation).toEqual({
+      ageMs: { min: 6000, max: Infinity },
+      stampedAt: t0,
+    });
+  });
+
+  it('what was measured before the clock stood still bounds the age from below only', () => {
+    const memory = afterStored(afterAdmission(blank, asserted(heldByA), ms(100)), heldByA, ms(130), true);
+    expect(known(memory, takeover(heldByA), 1100, 500).observation?.ageMs).toEqual({
+      min: 970,
+      max: Infinity,
+    });
+    expect(known(memory, takeover(heldByA), 1100, 100).observation?.ageMs).toEqual({ min: 970, max: 1000 });
+    const pending = afterAdmission(blank, asserted(heldByA), ms(100));
+    expect(known(pending, takeover(heldByA), 1100, 500).observation?.ageMs.max).toBe(Infinity);
+  });
+
+  it('keeps no more than eight pending writes', () => {
+    let memory = blank;
+    for (let i = 0; i < 20; i++)
+      memory = afterAdmission(memory, asserted(stored(record({ renewed: t0 + i }), t0)), ms(i));
+    expect(memory.pending).toHaveLength(8);
+    expect(memory.pending[0]?.at).toBe(12);
+  });
+});
+
+describe('who asserted what', () => {
+  const boundToA = afterStored(afterAdmission(blank, asserted(heldByA, 'a'), ms(0)), heldByA, ms(1), true);
+
+  it('a stored write binds its holder to its pod', () => {
+    expect(known(boundToA, takeover(heldByA), 10).bindings).toMatchObject({
+      holderPod: podA,
+      requesterAsserted: null,
+    });
+    expect(known(boundToA, update(heldByA, heldByB, pod('a')), 10).bindings.requesterAsserted).toBe('a');
+  });
+
+  it('a pending one does as soon as it shows up as an old object', () => {
+    const memory = afterAdmission(blank, asserted(heldByA, 'a'), ms(0));
+    expect(known(memory, takeover(heldByA), 10).bindings.holderPod).toEqual(podA);
+  });
+
+  it('a renewal that was never seen on its way in leaves the binding', () => {
+    const memory = afterStored(boundToA, renewedByA, ms(2000), true);
+    expect(known(memory, takeover(renewedByA), 3000).bindings.holderPod).toEqual(podA);
+  });
+
+  it('a new pod under the same identity supersedes the old', () => {
+    const memory = afterStored(
+      afterAdmission(boundToA, asserted(renewedByA, 'a2'), ms(2000)),
+      renewedByA,
+      ms(2001),
+      true,
+    );
+    const facts = known(memory, update(renewedByA, heldByB, pod('a')), 3000).bindings;
+    expect(facts).toMatchObject({ holderPod: { uid: 'a2' }, requesterSuperseded: true });
+    expect(known(memory, update(renewedByA, heldByB, pod('a2')), 3000).bindings.requesterSuperseded).toBe(
+      false,
+    );
+  });
+
+  it('an unseen change of holder forgets the binding, but not what pods have asserted', () => {
+    const memory = afterStored(boundToA, heldByB, ms(20_000), true);
+    const facts = known(memory, update(heldByB, heldByA, pod('a')), 21_000).bindings;
+    expect(facts).toMatchObject({ holderPod: null, requesterAsserted: 'a', requesterSuperseded: false });
+  });
+
+  it('a pod is remembered by what it asserted last', () => {
+    let memory = afterStored(afterAdmission(boundToA, asserted(heldByB, 'a'), ms(5)), heldByB, ms(6), true);
+    memory = afterStored(memory, heldByA, ms(7), true);
+    expect(known(memory, update(heldByA, heldByB, pod('a')), 10).bindings.requesterAsserted).toBe('b');
+  });
+
+  it('a lost write asserts nothing', () => {
+    const memory = afterStored(afterAdmission(blank, asserted(heldByB, 'b'), ms(0)), heldByA, ms(1), true);
+    expect(known(memory, update(heldByA, heldByB, pod('b')), 10).bindings.requesterAsserted).toBeNull();
+  });
+
+  it('renew times are remembered for each identity', () => {
+    const memory = afterStored(boundToA, renewedByA, ms(2000), true);
+    const back = update(heldByB, stored(record({ holder: 'a' }), t0, 'a'), pod('a'));
+    expect(known(memory, back, 3000).storedRenewTimes).toEqual([
+      new Date(t0).toISOString(),
+      new Date(t0 + 2000).toISOString(),
+    ]);
+    expect(known(memory, takeover(heldByA), 3000).storedRenewTimes).toEqual([]);
+  });
+});
+
+describe('what was deleted', () => {
+  const live = afterStored(afterAdmission(blank, asserted(heldByA, 'a'), ms(0)), heldByA, ms(1), true);
+  const again = create(heldByB);
+
+  it('by another: guarded, with the age that was known', () => {
+    const memory = afterDeleted(afterAdmission(live, deleted(heldByA, 'other'), ms(1000)), heldByA, ms(1010));
+    expect(known(memory, again, 2000).tombstone).toMatchObject({
+      attribution: 'other',
+      holderPod: podA,
+      observation: { ageMs: { min: 1999, max: 2000 }, stampedAt: t0 },
+    });
+  });
+
+  it('guarded before the watch has said so, and even before it has shown the lock', () => {
+    for (const memory of [live, blank]) {
+      const grave = known(afterAdmission(memory, deleted(heldByA, 'other'), ms(1000)), again, 2000).tombstone;
+      expect(grave).toMatchObject({ attribution: 'other', state: heldByA });
+    }
+  });
+
+  it('by its holder or the system: not guarded', () => {
+    for (const attribution of ['holder', 'system'] as const) {
+      const admitted = afterAdmission(live, deleted(heldByA, attribution), ms(1000));
+      expect(known(admitted, again, 2000).tombstone).toBeNull();
+      expect(known(afterDeleted(admitted, heldByA, ms(1010)), again, 2000).tombstone).toBeNull();
+    }
+  });
+
+  it('by nobody known: guarded without proof', () => {
+    expect(known(afterDeleted(live, heldByA, ms(1010)), again, 2000).tombstone?.attribution).toBe('unknown');
+    expect(known(afterDeleted(live, null, ms(1010)), again, 2000).tombstone?.attribution).toBe('unknown');
+    expect(known(live, again, 2000).tombstone?.attribution).toBe('unknown');
+  });
+
+  it('by several at once: the most innocent counts', () => {
+    let memory = afterAdmission(live, deleted(heldByA, 'other'), ms(1000));
+    memory = afterAdmission(memory, deleted(heldByA, 'holder'), ms(1001));
+    memory = afterAdmission(memory, deleted(heldByA, 'unknown'), ms(1002));
+    expect(known(memory, again, 2000).tombstone).toBeNull();
+  });
+
+  it('an attempt that came to nothing explains no later disappearance', () => {
+    let memory = afterAdmission(live, deleted(heldByA, 'other'), ms(1000));
+    memory = afterStored(memory, renewedByA, ms(2000), true);
+    expect(known(afterDeleted(memory, renewedByA, ms(3000)), again, 3500).tombstone?.attribution).toBe(
+      'unknown',
+    );
+  });
+
+  it('an attempt on one object says nothing about another', () => {
+    const other = { ...heldByA, uid: 'uid-2' };
+    let memory = afterAdmission(live, deleted(heldByA, 'other'), ms(1000));
+    memory = afterStored(afterDeleted(memory, heldByA, ms(1010)), other, ms(1020), true);
+    expect(known(afterDeleted(memory, other, ms(1030)), again, 1040).tombstone?.attribution).toBe('unknown');
+  });
+
+  it('the guard ends when the lock is held again', () => {
+    let memory = afterDeleted(afterAdmission(live, deleted(heldByA, 'other'), ms(1000)), heldByA, ms(1010));
+    const free = stored(record({ holder: null, renewed: null, durationS: null }), t0 + 3000, 'operator');
+    memory = afterStored(memory, free, ms(3000), true);
+    expect(known(memory, update(free, heldByB), 3100).tombstone).not.toBeNull();
+    memory = afterStored(memory, heldByB, ms(3200), true);
+    expect(known(memory, update(heldByB, heldByA), 3300).tombstone).toBeNull();
+  });
+
+  it('a free lock that is deleted leaves nothing, and a write to the living object meets no tombstone', () => {
+    const free = stored(record({ holder: null }), t0);
+    expect(
+      known(afterDeleted(afterStored(blank, free, ms(0), true), free, ms(1)), again, 2).tombstone,
+    ).toBeNull();
+    expect(
+      known(afterAdmission(live, deleted(heldByA, 'other'), ms(5)), takeover(heldByA), 6).tombstone,
+    ).toBeNull();
+    expect(known(live, remove(heldByA), 6).tombstone).toBeNull();
+  });
+});
