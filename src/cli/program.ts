@@ -1,0 +1,87 @@
+/**
+ * The command line: what can be said, and which function hears it. Every flag can also be given as a variable.
+ */
+import { Command, Option } from 'commander';
+import type { ServeOptions } from '../config.ts';
+
+/** The functions behind the commands. Each resolves to the exit code. */
+export interface Actions {
+  serve(options: ServeOptions): Promise<number>;
+  start(options: StartOptions): Promise<number>;
+}
+
+/** What `start` is told: with a kubeconfig it guards that cluster, without one it brings its own. */
+export interface StartOptions extends ServeOptions {
+  readonly once: boolean;
+}
+
+/** Builds the program. `hear` takes the exit code of whatever command ran. */
+export function buildProgram(actions: Actions, version: string, hear: (exitCode: number) => void): Command {
+  const program = new Command('lockwarden')
+    .description(
+      'Makes the Kubernetes API server refuse takeovers that break leader-election lease semantics.',
+    )
+    .version(version)
+    .showHelpAfterError('(run `lockwarden --help` for what can be said)')
+    .addHelpText('after', programExamples);
+
+  withServeFlags(program.command('serve'))
+    .description('Serve the admission webhook and register it with the cluster.')
+    .addHelpText('after', serveExamples)
+    .action(async (options: ServeOptions) => {
+      hear(await actions.serve(options));
+    });
+
+  withServeFlags(program.command('start'))
+    .description('Guard a cluster that is named, or try lockwarden on an embedded one.')
+    .addOption(new Option('--once', 'end after the scene on the embedded control plane').default(false))
+    .addHelpText('after', startExamples)
+    .action(async (options: StartOptions) => {
+      hear(await actions.start(options));
+    });
+
+  return program;
+}
+
+function withServeFlags(command: Command): Command {
+  return command
+    .addOption(flag('--kubeconfig <file>', 'kubeconfig of the cluster to guard'))
+    .addOption(flag('--context <name>', 'context of the kubeconfig'))
+    .addOption(flag('-n, --namespace <name>', 'lockwarden’s own namespace').default('lockwarden-system'))
+    .addOption(flag('--port <port>', 'HTTPS port for reviews').default('9443'))
+    .addOption(flag('--health-port <port>', 'HTTP port for /livez, /readyz and /metrics').default('8080'))
+    .addOption(flag('--bind-address <ip>', 'address to listen on').default('0.0.0.0'))
+    .addOption(
+      flag('--webhook-url <url>', 'register this URL instead of the Service: for serving from outside'),
+    )
+    .addOption(flag('--inspect-renewals', 'have plain renewals reviewed too').default(false))
+    .addOption(flag('--log-level <level>', 'error, warn, info or debug').default('info'));
+}
+
+/** A flag with the variable that stands for it: `--health-port` is LOCKWARDEN_HEALTH_PORT. */
+function flag(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  return option.env(`LOCKWARDEN_${option.name().toUpperCase().replaceAll('-', '_')}`);
+}
+
+const programExamples = `
+Examples:
+  lockwarden start                                   try it on an embedded control plane
+  lockwarden serve                                   guard the cluster it runs in
+  lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
+                                                     guard a cluster from outside`;
+
+const serveExamples = `
+Examples:
+  lockwarden serve --kubeconfig ~/.kube/config --context dev --port 9443 --webhook-url https://127.0.0.1:9443
+  LOCKWARDEN_LOG_LEVEL=debug lockwarden serve
+
+While it runs, the ValidatingWebhookConfiguration \`lockwarden\` is registered; it is removed at the end. If the process
+is killed: kubectl delete validatingwebhookconfiguration lockwarden`;
+
+const startExamples = `
+Examples:
+  lockwarden start                      an embedded kube-apiserver and etcd, a short scene, then yours to try
+  lockwarden start --once               end after the scene; exit code 0 only if every step went as told
+  lockwarden start --kubeconfig F --webhook-url https://10.0.0.7:9443
+                                        guard that cluster`;
