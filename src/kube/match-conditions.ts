@@ -1,0 +1,237 @@
+/**
+ * Which writes the API server sends to lockwarden at all: `matchConditions`, in CEL.
+ *
+ * A webhook in front of every renewal can cost a healthy leader its lock when the webhook is slow or down. So a plain
+ * renewal is recognised inside the API server and passes without a call, and so does everything that is no lock. All
+ * conditions of an entry must be true for a call; each is written as what must *not* be skipped.
+ *
+ * INVARIANT: an expression never fails. Under `failurePolicy: Ignore` one that fails would let a theft pass unseen,
+ * under `Fail` it would refuse a renewal. So every field is optional, sizes and types are checked before anything
+ * expensive or partial is evaluated (`&&` does not evaluate what follows a false term), and times are compared as text:
+ * only the API server's own stamps are parsed.
+ *
+ * What a skipped write can hide is bounded: it keeps holder and duration, moves the renew time forward and at most a
+ * minute past the API server's own stamp, and brings no stamp but the one that the API server wrote for it.
+ */
+import { all, any, literal, not } from './cel.ts';
+
+/** One entry of `matchConditions`. */
+export interface MatchCondition {
+  readonly name: string;
+  readonly expression: string;
+}
+
+/** An object that looks like a lock and elects nobody. */
+export interface NotALock {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What to leave out. */
+export interface MatchOptions {
+  /** Send plain renewals too. */
+  readonly inspectRenewals: boolean;
+  readonly notLocks: readonly NotALock[];
+}
+
+// SOURCE: https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/resourcelock/interface.go (LeaderElectionRecordAnnotationKey)
+const annotationKey = 'control-plane.alpha.kubernetes.io/leader';
+const annotation = literal(annotationKey);
+
+/** LIMIT: as `stampEntriesMax` of the core: an honest list has some ten entries. It also bounds the pairs compared below. */
+const entriesMax = 64;
+/** LIMIT: identities are pod names with a suffix; a longer one may well be judged by the webhook each time. */
+const holderCharactersMax = 512;
+/** LIMIT: an annotation's record is some 300 bytes; searching 4 KiB costs CEL a thousandth of its budget. */
+const recordCharactersMax = 4096;
+/** LIMIT: clients take the time before they send, so a renewal's time lies before its stamp; a minute is a clock that is off. */
+const renewTimeAhead = "duration('60s')";
+
+/** A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. Years beyond are not printed sortably. */
+const microTimeForm = literal('^[12][0-9]{3}-.*Z$');
+const microTimeCharacters = 27;
+/** A stamp as the API server prints it: `2026-01-02T03:04:05Z`. */
+const stampForm = literal('^[12][0-9]{3}-.*Z$');
+const stampCharacters = 20;
+/** The date and second of a time, and how many characters they take. */
+const toTheSecond = literal('[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}');
+const secondCharacters = 19;
+/**
+ * The renew time inside an annotation's record: RFC 3339 in UTC, or as Python's `str(datetime)` writes it, without a
+ * zone. A time with another offset cannot be compared as text; such renewals are sent.
+ */
+const renewTimeMember = literal(
+  '"renewTime": ?"[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z?"',
+);
+
+const isUpdate = "request.operation == 'UPDATE'";
+
+/** The conditions for Leases. */
+export function leaseConditions(options: MatchOptions): readonly MatchCondition[] {
+  return conditions(options, [], plainLeaseRenewal);
+}
+
+/** The conditions for ConfigMaps and Endpoints: none is sent that carries no record, before or after. */
+export function recordConditions(options: MatchOptions): readonly MatchCondition[] {
+  const carries = (variable: string): string =>
+    all(`${variable} != null`, `${annotation} in ${variable}.?metadata.?annotations.orValue({})`);
+  const carriesRecord = {
+    name: 'carries-a-record',
+    expression: any(carries('object'), carries('oldObject')),
+  };
+  return conditions(options, [carriesRecord], any(plainRecordRenewal, untouchedRecord));
+}
+
+function conditions(
+  { inspectRenewals, notLocks }: MatchOptions,
+  first: readonly MatchCondition[],
+  harmless: string,
+): readonly MatchCondition[] {
+  const named: readonly MatchCondition[] =
+    notLocks.length === 0
+      ? []
+      : [{ name: 'not-a-known-non-lock', expression: not(any(...notLocks.map(isNamed))) }];
+  const inspected: readonly MatchCondition[] = inspectRenewals
+    ? []
+    : [{ name: 'not-a-plain-renewal', expression: not(all(isUpdate, harmless)) }];
+  return [...first, ...named, ...inspected];
+}
+
+/**
+ * NB: the request of a deletecollection names no object; each call then carries it as the old one. A CREATE with a
+ * generated name has no name yet, and cannot be one of the known.
+ */
+function isNamed({ namespace, name }: NotALock): string {
+  const requestName = "request.?name.orValue('')";
+  return all(
+    `request.?namespace.orValue('') == ${literal(namespace)}`,
+    any(
+      `${requestName} == ${literal(name)}`,
+      all(
+        `${requestName} == ''`,
+        'oldObject != null',
+        `oldObject.?metadata.?name.orValue('') == ${literal(name)}`,
+      ),
+    ),
+  );
+}
+
+/** The stamps of an object. */
+function entries(variable: string): string {
+  return `${variable}.?metadata.?managedFields.orValue([])`;
+}
+
+const fewEntries = all(
+  `size(${entries('object')}) <= ${entriesMax}`,
+  `size(${entries('oldObject')}) <= ${entriesMax}`,
+);
+
+/** Whether two entries are the same but for the fields they own: what the API server leaves alone when another writes. */
+const sameEntry = all(
+  'o.?manager == m.?manager',
+  'o.?operation == m.?operation',
+  'o.?subresource == m.?subresource',
+  'o.?apiVersion == m.?apiVersion',
+  'o.?time == m.?time',
+);
+
+const isOldEntry = `${entries('oldObject')}.exists(o, ${sameEntry})`;
+
+/**
+ * The API server takes the ownership of a changed renew time from all other entries and stamps the requester's with the
+ * present. So after a renewal there is exactly one owner, it carries the present time, and every other entry was there
+ * before: no stamp is forged or planted beside it.
+ */
+function stampedByThisWrite(owns: string, renewTimeSecond: string): string {
+  const isStamp = all(
+    "type(m.?time.orValue('')) == string",
+    `size(m.?time.orValue('')) == ${stampCharacters}`,
+    `m.?time.orValue('').matches(${stampForm})`,
+  );
+  const notAhead = `${renewTimeSecond} <= string(timestamp(m.time) + ${renewTimeAhead}).substring(0, ${secondCharacters})`;
+  return all(
+    `${entries('object')}.exists_one(m, ${owns})`,
+    `${entries('object')}.all(m, ${owns} ? (${all(isStamp, notAhead)}) : (${isOldEntry}))`,
+  );
+}
+
+function leaseField(variable: string, field: string, absent: string): string {
+  return `${variable}.?spec.?${field}.orValue(${absent})`;
+}
+
+/** NB: a zero MicroTime is stored as null, so the type is checked and not only the presence. */
+function isMicroTime(variable: string): string {
+  const value = leaseField(variable, 'renewTime', "''");
+  return all(
+    `type(${value}) == string`,
+    `size(${value}) == ${microTimeCharacters}`,
+    `${value}.matches(${microTimeForm})`,
+  );
+}
+
+const ownsLeaseRenewTime = "'f:renewTime' in m.?fieldsV1[?'f:spec'].orValue({})";
+
+/** A renewal as all surveyed clients write it to a Lease, whatever else of the record it changes. */
+const plainLeaseRenewal = all(
+  fewEntries,
+  `type(${leaseField('object', 'holderIdentity', "''")}) == string`,
+  `size(${leaseField('object', 'holderIdentity', "''")}) <= ${holderCharactersMax}`,
+  `${leaseField('object', 'holderIdentity', "''")} != ''`,
+  `${leaseField('object', 'holderIdentity', "''")} == ${leaseField('oldObject', 'holderIdentity', "''")}`,
+  `type(${leaseField('object', 'leaseDurationSeconds', '0')}) == int`,
+  `${leaseField('object', 'leaseDurationSeconds', '0')} > 0`,
+  `${leaseField('object', 'leaseDurationSeconds', '0')} == ${leaseField('oldObject', 'leaseDurationSeconds', '0')}`,
+  isMicroTime('object'),
+  isMicroTime('oldObject'),
+  `${leaseField('object', 'renewTime', "''")} > ${leaseField('oldObject', 'renewTime', "''")}`,
+  stampedByThisWrite(
+    ownsLeaseRenewTime,
+    `${leaseField('object', 'renewTime', "''")}.substring(0, ${secondCharacters})`,
+  ),
+);
+
+function record(variable: string): string {
+  return `${variable}.?metadata.?annotations[?${annotation}].orValue('')`;
+}
+
+function renewTimeIn(variable: string): string {
+  return `${record(variable)}.find(${renewTimeMember})`;
+}
+
+const ownsRecord = `${literal(`f:${annotationKey}`)} in m.?fieldsV1[?'f:metadata'][?'f:annotations'].orValue({})`;
+
+const smallRecords = all(
+  `size(${record('object')}) <= ${recordCharactersMax}`,
+  `size(${record('oldObject')}) <= ${recordCharactersMax}`,
+  `${record('object')} != ''`,
+  `${record('oldObject')} != ''`,
+);
+
+/**
+ * A renewal of a record in an annotation: everything but the value of its one renew time is the same, byte for byte and
+ * in the same place. So the JSON need not be read, and nothing can be smuggled in that some client would read otherwise.
+ */
+const plainRecordRenewal = all(
+  fewEntries,
+  smallRecords,
+  `size(${record('object')}.findAll(${renewTimeMember})) == 1`,
+  `size(${record('oldObject')}.findAll(${renewTimeMember})) == 1`,
+  `${record('object')}.split(${renewTimeIn('object')}) == ${record('oldObject')}.split(${renewTimeIn('oldObject')})`,
+  // Of the same form and length, so that text order is the order of time.
+  `size(${renewTimeIn('object')}) == size(${renewTimeIn('oldObject')})`,
+  `${renewTimeIn('object')} > ${renewTimeIn('oldObject')}`,
+  stampedByThisWrite(ownsRecord, `${renewTimeIn('object')}.find(${toTheSecond}).replace(' ', 'T')`),
+);
+
+/**
+ * A write beside the record: data, subsets, labels. The record's stamps are untouched, and at most one entry, the
+ * requester's, differs from what was there.
+ */
+const untouchedRecord = all(
+  fewEntries,
+  smallRecords,
+  `${record('object')} == ${record('oldObject')}`,
+  `${entries('object')}.filter(m, ${ownsRecord}).size() == ${entries('oldObject')}.filter(m, ${ownsRecord}).size()`,
+  `${entries('object')}.filter(m, ${ownsRecord}).all(m, ${isOldEntry})`,
+  `${entries('object')}.filter(m, ${not(isOldEntry)}).size() <= 1`,
+);
