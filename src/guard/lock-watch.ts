@@ -1,0 +1,99 @@
+/**
+ * What the API server has stored, told to the memories: one watch for each kind of lock.
+ *
+ * ConfigMaps and Endpoints are watched as metadata only, and dropped as they are parsed unless they carry the lock
+ * annotation: their data never reaches this process.
+ */
+import type { LockMemories } from '../admission/lock-memories.ts';
+import type { LockKind, LockRef } from '../core/lock.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Logger, MonotonicClock } from '../kube/ports.ts';
+import type { WatchedResource } from '../kube/resource.ts';
+import { Watch, type WatchSink } from '../kube/watch.ts';
+import { carriesRecord } from '../locks/annotation.ts';
+import { readLock } from '../locks/registry.ts';
+import type { WatchMetrics } from '../server/metrics.ts';
+
+/** What a watch on locks needs. */
+export interface LockWatchOptions {
+  readonly client: KubeClient;
+  readonly memories: LockMemories;
+  readonly metrics: WatchMetrics;
+  readonly clock: MonotonicClock;
+  readonly logger: Logger;
+  /** Called once, when every lock of the kind that exists is known. */
+  readonly onSynced: () => void;
+}
+
+/** The collections that hold locks. */
+export const lockResources: Readonly<Record<LockKind, WatchedResource>> = {
+  Lease: { path: '/apis/coordination.k8s.io/v1/leases' },
+  ConfigMap: { path: '/api/v1/configmaps', metadataOnly: true, passes: carriesRecord },
+  Endpoints: { path: '/api/v1/endpoints', metadataOnly: true, passes: carriesRecord },
+};
+
+/** Watches all locks of one kind; `start()` it. */
+export function lockWatch(kind: LockKind, options: LockWatchOptions): Watch {
+  const { client, clock } = options;
+  const logger = withKind(options.logger, kind);
+  return new Watch(client, lockResources[kind], lockSink(kind, { ...options, logger }), { clock, logger });
+}
+
+function lockSink(
+  kind: LockKind,
+  { memories, metrics, clock, logger, onSynced }: LockWatchOptions,
+): WatchSink {
+  const refOf = ({ namespace, name }: { namespace: string; name: string }): LockRef => ({
+    kind,
+    namespace,
+    name,
+  });
+  const store = (object: Parameters<WatchSink['added']>[0], live: boolean): void => {
+    memories.stored(refOf(object), readLock(kind, object.object), clock.monotonicMs(), live);
+  };
+  let connectedBefore = false;
+  return {
+    listed: (objects) => {
+      for (const object of objects) store(object, false);
+    },
+    synced: onSynced,
+    added: (object) => {
+      metrics.noteEvent(kind);
+      store(object, true);
+    },
+    modified: (object) => {
+      metrics.noteEvent(kind);
+      store(object, true);
+    },
+    deleted: (object) => {
+      metrics.noteEvent(kind);
+      memories.deleted(refOf(object), readLock(kind, object.object), clock.monotonicMs());
+    },
+    deletedUnseen: (object) => {
+      memories.deleted(refOf(object), null, clock.monotonicMs());
+    },
+    connected: () => {
+      metrics.connected.set({ kind }, 1);
+      if (connectedBefore) metrics.restarts.inc({ kind });
+      connectedBefore = true;
+    },
+    disconnected: (error, retryInMs) => {
+      metrics.connected.set({ kind }, 0);
+      logger.warn({ reason: error.message, retryInMs }, 'watch on locks interrupted');
+    },
+  };
+}
+
+function withKind(logger: Logger, lockKind: LockKind): Logger {
+  return {
+    info: (fields, message) => {
+      logger.info({ ...fields, lockKind }, message);
+    },
+    warn: (fields, message) => {
+      logger.warn({ ...fields, lockKind }, message);
+    },
+    error: (fields, message) => {
+      logger.error({ ...fields, lockKind }, message);
+    },
+  };
+}
