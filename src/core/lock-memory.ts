@@ -186,12 +186,11 @@ function tombstoneFor(
   at: MonotonicMs,
   voidBefore: MonotonicMs | null,
 ): Tombstone | null {
-  const { stored, deletion, buried } = memory;
-  const isReplaced = (uid: string): boolean => write.operation === 'CREATE' || write.before?.uid !== uid;
-  let grave = buried;
-  // The name is free, or another object's: what was deleted or remembered is gone, though the watch has yet to say so.
-  if (deletion !== null && isReplaced(deletion.stored.state.uid)) grave = deletion;
-  else if (stored?.holder != null && isReplaced(stored.state.uid)) grave = graveOf(memory, stored);
+  const { deletion, buried } = memory;
+  // The name is free, or another object's: what was deleted is gone, though the watch has yet to say so. A name that is
+  // merely asked for proves nothing: a creation passes here before it is told that the object exists.
+  const isReplaced = write.operation === 'CREATE' || write.before?.uid !== deletion?.stored.state.uid;
+  const grave = deletion !== null && isReplaced ? deletion : buried;
   if (grave === null || grave.attribution === 'holder' || grave.attribution === 'system') return null;
   const { attribution, holderPod } = grave;
   return {

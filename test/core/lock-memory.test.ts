@@ -207,7 +207,10 @@ describe('what was deleted', () => {
   it('by nobody known: guarded without proof', () => {
     expect(known(afterDeleted(live, heldByA, ms(1010)), again, 2000).tombstone?.attribution).toBe('unknown');
     expect(known(afterDeleted(live, null, ms(1010)), again, 2000).tombstone?.attribution).toBe('unknown');
-    expect(known(live, again, 2000).tombstone?.attribution).toBe('unknown');
+  });
+
+  it('by nobody at all: a creation that will lose against the living lock meets no tombstone', () => {
+    expect(known(live, again, 2000).tombstone).toBeNull();
   });
 
   it('by several at once: the most innocent counts', () => {
