@@ -227,15 +227,18 @@ export class Watch {
     });
     const connectedAt = this.#connected();
     const eventsBefore = this.#events;
+    const progressed = (): boolean =>
+      this.#events > eventsBefore || this.#clock.monotonicMs() - connectedAt >= stableMs;
     try {
       await this.#readEvents(stream);
     } finally {
-      const livedMs = this.#clock.monotonicMs() - connectedAt;
-      if (this.#events > eventsBefore || livedMs >= stableMs) this.#progressed();
+      if (progressed()) {
+        this.#refusals = 0;
+        this.#backoff.reset();
+      }
     }
     // The server's own timeout, the orderly end, comes minutes after the beginning.
-    if (this.#backoff.attempts === 0 && this.#refusals === 0) return;
-    throw new KubeError('unreachable', 'the watch ended as soon as it had begun');
+    if (!progressed()) throw new KubeError('unreachable', 'the watch ended as soon as it had begun');
   }
 
   async #readEvents(stream: KubeStream): Promise<void> {
@@ -307,11 +310,6 @@ export class Watch {
     this.#update({ phase: 'watching', connectedSince: now, restarts });
     this.#sink.connected();
     return now;
-  }
-
-  #progressed(): void {
-    this.#refusals = 0;
-    this.#backoff.reset();
   }
 
   #update(change: Partial<Omit<WatchStatus, 'tracked'>>): void {
