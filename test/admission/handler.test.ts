@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import { createHandler } from '../../src/admission/handler.ts';
+import { Judge } from '../../src/admission/judge.ts';
+import { LockMemories } from '../../src/admission/lock-memories.ts';
+import type { AdmissionRequest } from '../../src/admission/review.ts';
+import { monotonicMs } from '../../src/core/time.ts';
+import { builtInSettings } from '../../src/policy/built-in.ts';
+
+const lease = (holder: string, renewTime: string, more: object = {}) => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: {
+    name: 'election',
+    namespace: 'team',
+    uid: 'lock-uid',
+    managedFields: [
+      {
+        manager: holder,
+        operation: 'Update',
+        time: `${renewTime.slice(0, 19)}Z`,
+        fieldsV1: { 'f:spec': { 'f:renewTime': {}, 'f:holderIdentity': {} } },
+      },
+    ],
+  },
+  spec: {
+    holderIdentity: holder,
+    leaseDurationSeconds: 15,
+    renewTime,
+    acquireTime: renewTime,
+    leaseTransitions: 1,
+    ...more,
+  },
+});
+const renewedAt = '2026-03-01T12:00:00.250000Z';
+
+const takeover: AdmissionRequest = {
+  uid: 'review-1',
+  kind: { group: 'coordination.k8s.io', version: 'v1', kind: 'Lease' },
+  resource: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
+  subResource: '',
+  namespace: 'team',
+  name: 'election',
+  operation: 'UPDATE',
+  userInfo: {
+    username: 'system:serviceaccount:team:candidate',
+    groups: [],
+    extra: {
+      'authentication.kubernetes.io/pod-name': ['b-0'],
+      'authentication.kubernetes.io/pod-uid': ['pod-b'],
+    },
+  },
+  oldObject: lease('a', renewedAt),
+  object: lease('b', '2026-03-01T12:00:03.250000Z', { leaseTransitions: 2 }),
+  dryRun: false,
+  fieldManager: null,
+};
+
+function handler() {
+  const lines: { level: string; fields: Record<string, unknown>; message: string }[] = [];
+  const counted: string[] = [];
+  const note = (level: string) => (fields: object, message: string) =>
+    void lines.push({ level, fields: { ...fields }, message });
+  const handle = createHandler({
+    judge: new Judge({
+      memories: new LockMemories(),
+      monotonicNow: () => monotonicMs(0),
+      settingsFor: (lock) => builtInSettings(lock, 'lockwarden-system'),
+      podState: () => Promise.reject(new Error('must not be asked')),
+    }),
+    log: { info: note('info'), warn: note('warn') },
+    countDecision: (kind, outcome, reason) => void counted.push(`${kind} ${outcome} ${reason}`),
+  });
+  return { handle, lines, counted };
+}
+
+describe('an admission request', () => {
+  it('that takes a live lock is answered 403 with a sentence, and written down', async () => {
+    const { handle, lines, counted } = handler();
+    const { response } = await handle(takeover);
+    expect(response).toMatchObject({
+      uid: 'review-1',
+      allowed: false,
+      status: { code: 403, reason: 'Forbidden' },
+    });
+    expect(response.status?.message).toContain(
+      'held by `a` for 15 s at a time; last renewed 2 s to 4 s ago (by the API server’s stamp); free in at most 13 s',
+    );
+    expect(response.auditAnnotations).toMatchObject({ reason: 'PrematureTakeover', clause: 'U15' });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({
+      level: 'warn',
+      message: 'lock write rejected',
+      fields: {
+        lockKind: 'Lease',
+        namespace: 'team',
+        name: 'election',
+        lockUid: 'lock-uid',
+        holder: 'a',
+        wouldBeHolder: 'b',
+        requester: 'system:serviceaccount:team:candidate',
+        pod: 'b-0',
+        podUid: 'pod-b',
+        rule: 'U15',
+        reason: 'PrematureTakeover',
+        evidence: 'stamped',
+        elapsedMinMs: 2000,
+        elapsedMaxMs: 4000,
+        leaseDurationMs: 15_000,
+        reviewUid: 'review-1',
+      },
+    });
+    expect(counted).toEqual(['Lease Deny PrematureTakeover']);
+  });
+
+  it('that renews is allowed, and nothing is written down', async () => {
+    const { handle, lines, counted } = handler();
+    const object = lease('a', '2026-03-01T12:00:03.250000Z', { acquireTime: renewedAt });
+    const { response } = await handle({ ...takeover, object });
+    expect(response).toEqual({ uid: 'review-1', allowed: true });
+    expect(lines).toEqual([]);
+    expect(counted).toEqual(['Lease Allow None']);
+  });
+
+  it('that renews oddly is warned about, and still nothing is written down', async () => {
+    const { handle, lines } = handler();
+    const { response } = await handle({
+      ...takeover,
+      object: lease('a', '2026-03-01T11:59:59.250000Z', { acquireTime: renewedAt }),
+    });
+    expect(response.allowed).toBe(true);
+    expect(response.warnings?.[0]).toContain('RenewTimeBackward');
+    expect(lines).toEqual([]);
+  });
+
+  it('that takes a lock in doubt is allowed with a warning, and the doubt is written down', async () => {
+    const { handle, lines, counted } = handler();
+    const oldObject = lease('a', '2026-03-01T13:00:00.250000Z');
+    const stamped = {
+      ...oldObject,
+      metadata: { ...oldObject.metadata, managedFields: lease('a', renewedAt).metadata.managedFields },
+    };
+    const { response } = await handle({ ...takeover, oldObject: stamped });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { reason: 'UncertainExpiry' } });
+    expect(lines).toMatchObject([
+      {
+        level: 'info',
+        message: 'lock write allowed with a warning',
+        fields: { rule: 'U13', reviewUid: 'review-1' },
+      },
+    ]);
+    expect(counted).toEqual(['Lease Warn UncertainExpiry']);
+  });
+
+  it('about something that is no lock is allowed with a warning', async () => {
+    const { handle } = handler();
+    const { response } = await handle({ ...takeover, kind: { group: '', version: 'v1', kind: 'Secret' } });
+    expect(response).toMatchObject({ allowed: true, auditAnnotations: { reason: 'CouldNotJudge' } });
+  });
+
+  it('about a lock that is not guarded is allowed without a word', async () => {
+    const { handle, lines } = handler();
+    const { response } = await handle({ ...takeover, namespace: 'kube-system' });
+    expect(response).toEqual({ uid: 'review-1', allowed: true });
+    expect(lines).toEqual([]);
+  });
+});

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { LockMemories } from '../../src/admission/lock-memories.ts';
+import { monotonicMs as ms, serverMs } from '../../src/core/time.ts';
+import { create, lock, pod, record, stored, t0, update } from '../support/locks.ts';
+
+const heldByA = stored(record({ holder: 'a' }), t0, 'a');
+const taken = stored(record({ holder: 'b' }), t0, 'b');
+const named = (name: string) => ({ ...lock, name });
+
+describe('the memories of all locks', () => {
+  it('keep locks apart by kind, namespace and name', () => {
+    const memories = new LockMemories();
+    memories.stored(lock, heldByA, ms(0), true);
+    const facts = (ref: typeof lock) =>
+      memories.factsFor({ ...update(heldByA, taken), lock: ref }, ms(10)).observation;
+    expect(facts(lock)).not.toBeNull();
+    expect(facts(named('other'))).toBeNull();
+    expect(facts({ ...lock, namespace: 'other' })).toBeNull();
+    expect(facts({ ...lock, kind: 'ConfigMap' })).toBeNull();
+  });
+
+  it('forget the lock that has been quiet for longest once there are too many', () => {
+    const memories = new LockMemories({ locksMax: 3 });
+    for (const name of ['1', '2', '3']) memories.stored(named(name), heldByA, ms(0), true);
+    memories.stored(named('1'), heldByA, ms(1), true);
+    memories.stored(named('4'), heldByA, ms(2), true);
+    expect(memories.size).toBe(3);
+    const known = (name: string) =>
+      memories.factsFor({ ...update(heldByA, taken), lock: named(name) }, ms(3)).observation !== null;
+    expect(['1', '2', '3', '4'].filter(known)).toEqual(['1', '3', '4']);
+  });
+
+  it('guard a deleted lock’s name for as long as its lease, and then let go', () => {
+    const memories = new LockMemories();
+    memories.stored(lock, heldByA, ms(0), true);
+    memories.admitted(lock, { kind: 'deleted', state: heldByA, attribution: 'other' }, ms(1000));
+    memories.deleted(lock, heldByA, ms(1001));
+    expect(memories.factsFor(create(taken), ms(2000)).tombstone).not.toBeNull();
+    memories.sweep(ms(14_999));
+    expect(memories.size).toBe(1);
+    memories.sweep(ms(15_000));
+    expect(memories.size).toBe(0);
+  });
+
+  it('let go at once of a lock that was deleted while nobody held it', () => {
+    const memories = new LockMemories();
+    memories.stored(lock, stored(record({ holder: null }), t0), ms(0), true);
+    memories.deleted(lock, null, ms(1));
+    expect(memories.size).toBe(0);
+  });
+
+  it('let go of writes that were admitted and never stored', () => {
+    const memories = new LockMemories();
+    memories.admitted(lock, { kind: 'asserted', holder: 'b', renewTime: null, pod: null }, ms(0));
+    memories.sweep(ms(1));
+    expect(memories.size).toBe(0);
+  });
+
+  it('know the API server’s time once it has answered', () => {
+    const memories = new LockMemories();
+    expect(memories.serverTimeAt(ms(0))).toBeNull();
+    memories.dated(ms(0), ms(10), serverMs(t0));
+    expect(memories.serverTimeAt(ms(10))).toEqual({ min: t0, max: t0 + 1010 });
+    expect(memories.factsFor(update(heldByA, taken, pod('b')), ms(10)).serverNow).toEqual({
+      min: t0,
+      max: t0 + 1010,
+    });
+  });
+});

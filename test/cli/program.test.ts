@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { buildProgram, type StartOptions } from '../../src/cli/program.ts';
+import type { ServeOptions } from '../../src/config.ts';
+
+function run(args: readonly string[]): {
+  heard: () => number | null;
+  serving: () => ServeOptions | null;
+  starting: () => StartOptions | null;
+  done: Promise<unknown>;
+  text: () => string;
+} {
+  let heard: number | null = null;
+  let serving: ServeOptions | null = null;
+  let starting: StartOptions | null = null;
+  let text = '';
+  const program = buildProgram(
+    {
+      serve: (options) => {
+        serving = options;
+        return Promise.resolve(0);
+      },
+      start: (options) => {
+        starting = options;
+        return Promise.resolve(1);
+      },
+    },
+    '1.2.3',
+    (code) => {
+      heard = code;
+    },
+  );
+  const write = (part: string): void => {
+    text += part;
+  };
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({ writeOut: write, writeErr: write });
+  const done = program.parseAsync(args, { from: 'user' }).catch((error: unknown) => error);
+  return { heard: () => heard, serving: () => serving, starting: () => starting, done, text: () => text };
+}
+
+describe('the command line', () => {
+  it('serve has defaults for everything but the cluster', async () => {
+    const { done, serving, heard } = run(['serve']);
+    await done;
+    expect(serving()).toMatchObject({
+      namespace: 'lockwarden-system',
+      port: '9443',
+      healthPort: '8080',
+      inspectRenewals: false,
+      logLevel: 'info',
+    });
+    expect(heard()).toBe(0);
+  });
+
+  it('serve takes kubectl’s flags', async () => {
+    const { done, serving } = run([
+      'serve',
+      '--kubeconfig',
+      'F',
+      '--context',
+      'C',
+      '-n',
+      'N',
+      '--webhook-url',
+      'https://h',
+      '--inspect-renewals',
+    ]);
+    await done;
+    expect(serving()).toMatchObject({
+      kubeconfig: 'F',
+      context: 'C',
+      namespace: 'N',
+      webhookUrl: 'https://h',
+      inspectRenewals: true,
+    });
+  });
+
+  it('start can end after the scene, and its exit code is heard', async () => {
+    const { done, starting, heard } = run(['start', '--once']);
+    await done;
+    expect(starting()?.once).toBe(true);
+    expect(heard()).toBe(1);
+  });
+
+  it('a variable stands for each flag, and a flag wins over it', async () => {
+    process.env['LOCKWARDEN_HEALTH_PORT'] = '1';
+    process.env['LOCKWARDEN_PORT'] = '2';
+    try {
+      const { done, serving } = run(['serve', '--port', '3']);
+      await done;
+      expect(serving()).toMatchObject({ healthPort: '1', port: '3' });
+    } finally {
+      delete process.env['LOCKWARDEN_HEALTH_PORT'];
+      delete process.env['LOCKWARDEN_PORT'];
+    }
+  });
+
+  it('help names each flag with its variable, and gives examples', async () => {
+    const { done, text } = run(['serve', '--help']);
+    await done;
+    const flags = [
+      'kubeconfig',
+      'context',
+      'namespace',
+      'port',
+      'health-port',
+      'bind-address',
+      'webhook-url',
+      'inspect-renewals',
+      'log-level',
+    ];
+    for (const flag of flags) {
+      expect(text()).toContain(`--${flag}`);
+      expect(text()).toContain(`LOCKWARDEN_${flag.toUpperCase().replaceAll('-', '_')}`);
+    }
+    expect(text()).toContain('Examples:');
+  });
+
+  it.each([[['serve', '--nonsense']], [['nonsense']], [['serve', '--port']]])(
+    '%j is wrong usage',
+    async (args) => {
+      const { done, text } = run(args);
+      expect(await done).toMatchObject({ name: 'CommanderError' });
+      expect(text()).toContain('error:');
+    },
+  );
+});
