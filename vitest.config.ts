@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 // kube-apiserver and etcd, which its global set-up provides (test/support/integration-setup.ts).
 export default defineConfig({
   test: {
+    // The JSON report is what .ci/totals.mjs counts.
+    reporters: ['default', ['json', { outputFile: 'reports/tests.json' }]],
     projects: [
       {
         test: {
