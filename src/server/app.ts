@@ -1,0 +1,151 @@
+/**
+ * The admission endpoint. Every request gets a well-formed AdmissionReview, whatever is wrong with it.
+ *
+ * HTTP status: 200 whenever the uid is known, since the API server takes anything else for a failed call and goes by
+ * its failure policy; without the uid it could not use the answer anyway. 503 when there is no room: then the failure
+ * policy is the right judge, and `Retry-After` has the API server try again while its own time lasts.
+ * SOURCE: https://github.com/kubernetes/client-go/blob/v0.36.3/rest/with_retry.go (checkWait)
+ *
+ * express routes; bodies are read here, since its JSON middleware answers errors in HTML and inflates what it is sent.
+ */
+import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import { couldNotJudge, errored, type AdmissionReviewResponse } from '../admission/response.ts';
+import { findUid, parseReview } from '../admission/review.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../review/logger.ts';
+import { send, sendAndClose } from './answer.ts';
+import { readBody, type BodyReading } from './body.ts';
+import { ByteBudget } from './budget.ts';
+import { judgeTimeoutMs, judgeWithin, type Judge } from './deadline.ts';
+import type { RequestLimits } from './limits.ts';
+import type { EdgeMetrics, MalformedCause } from './metrics.ts';
+
+/** What the endpoint needs. */
+export interface AppOptions {
+  readonly judge: Judge;
+  readonly limits: RequestLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: EdgeMetrics;
+}
+
+/** The application: `POST /validate` takes admission.k8s.io/v1 reviews; anything else is answered 404 or 405. */
+export function createApp(options: AppOptions): Express {
+  const budget = new ByteBudget(options.limits.bytesInFlightMax);
+  const refuse = (response: Response, code: number, cause: MalformedCause, message: string): void => {
+    options.metrics.malformed.inc({ cause });
+    send(response, code, errored('', { code, message }));
+  };
+  const onError: ErrorRequestHandler = (error: unknown, _request, response, next) => {
+    options.log.error({ err: error }, 'request failed');
+    // NB: with headers sent, express's own handler only closes the connection.
+    if (response.headersSent) next(error);
+    else send(response, 500, errored('', { code: 500, message: 'internal error' }));
+  };
+
+  const app = express();
+  app.disable('x-powered-by').disable('etag').set('query parser', false);
+  app.post('/validate', (request, response) => serve(options, budget, request, response));
+  app.all('/validate', (_request, response) => {
+    response.setHeader('Allow', 'POST');
+    refuse(response, 405, 'method', 'reviews are sent with POST');
+  });
+  app.use((_request, response) => {
+    refuse(response, 404, 'path', 'reviews are sent to /validate');
+  });
+  app.use(onError);
+  return app;
+}
+
+async function serve(
+  options: AppOptions,
+  budget: ByteBudget,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const { metrics, clock } = options;
+  const startMs = clock.monotonicMs();
+  metrics.inFlight.inc();
+  const reading = await readBody(request, options.limits, budget);
+  try {
+    if (reading.outcome === 'complete') await review(options, reading.read, request, response);
+    else refuseBody(options, reading, request, response);
+  } finally {
+    budget.give(reading.heldBytes);
+    metrics.inFlight.dec();
+    metrics.durationSeconds.observe((clock.monotonicMs() - startMs) / 1000);
+  }
+}
+
+/** What is told about a body that was not read to its end. */
+const unread = {
+  tooLarge: { code: 413, cause: 'size', message: 'the body is too large' },
+  tooSlow: { code: 408, cause: 'slow', message: 'the body did not arrive in time' },
+  noRoom: { code: 503, cause: 'overload', message: 'too many reviews at once' },
+} as const;
+
+function refuseBody(options: AppOptions, reading: BodyReading, request: Request, response: Response): void {
+  if (reading.outcome === 'gone' || reading.outcome === 'complete') {
+    options.metrics.malformed.inc({ cause: 'gone' });
+    return;
+  }
+  const { code, cause, message } = unread[reading.outcome];
+  options.metrics.malformed.inc({ cause });
+  const uid = code === 503 ? '' : findUid(reading.read);
+  const answer = errored(uid, { code, message });
+  const headers: Record<string, string> = code === 503 ? { 'Retry-After': '1' } : {};
+  sendAndClose(
+    request,
+    response,
+    { httpStatus: httpStatusOf(uid, code), answer, headers },
+    options.limits.lingerMs,
+  );
+}
+
+async function review(
+  options: AppOptions,
+  body: Buffer,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  if (!isJson(request.headers['content-type'])) {
+    const uid = findUid(body);
+    options.metrics.malformed.inc({ cause: 'contentType' });
+    const answer = errored(uid, { code: 415, message: 'reviews are sent as application/json' });
+    send(response, httpStatusOf(uid, 415), answer);
+    return;
+  }
+  const parsed = parseReview(body);
+  if (!parsed.ok) {
+    const { uid, status: code, message } = parsed;
+    options.metrics.malformed.inc({ cause: 'review' });
+    send(response, httpStatusOf(uid, code), errored(uid, { code, message }));
+    return;
+  }
+  const timeoutMs = judgeTimeoutMs(request.url, options.limits.judgeTimeoutMs);
+  const judgement = await judgeWithin(options.judge, parsed.request, response, timeoutMs);
+  if (judgement.kind === 'gone') options.metrics.malformed.inc({ cause: 'gone' });
+  else send(response, 200, answerFrom(judgement, parsed.request.uid, options));
+}
+
+type Settled = Exclude<Awaited<ReturnType<typeof judgeWithin>>, { readonly kind: 'gone' }>;
+
+function answerFrom(judgement: Settled, uid: string, { log, metrics }: AppOptions): AdmissionReviewResponse {
+  if (judgement.kind === 'answer') return judgement.answer;
+  metrics.unjudged.inc({ cause: judgement.kind });
+  if (judgement.kind === 'late') {
+    log.warn({ reviewUid: uid }, 'judgement took too long');
+    return couldNotJudge(uid, 'it took too long');
+  }
+  log.error({ reviewUid: uid, err: judgement.error }, 'judgement failed');
+  return couldNotJudge(uid, 'internal error');
+}
+
+function httpStatusOf(uid: string, code: number): number {
+  return uid === '' ? code : 200;
+}
+
+/** NB: the API server sends `application/json`; parameters (a charset) are let pass, since UTF-8 is checked anyway. */
+function isJson(contentType: string | undefined): boolean {
+  return /^application\/json\s*(;|$)/i.test(contentType ?? '');
+}
