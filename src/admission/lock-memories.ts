@@ -13,12 +13,7 @@ import {
   type LockMemory,
 } from '../core/lock-memory.ts';
 import { describeLock, type LockRef, type LockState, type LockWrite } from '../core/lock.ts';
-import {
-  sampleDate,
-  serverTimeAt,
-  unknownClock,
-  type ServerClock,
-} from '../core/server-clock.ts';
+import { sampleDate, serverTimeAt, unknownClock, type ServerClock } from '../core/server-clock.ts';
 import type { Interval, MonotonicMs, ServerMs } from '../core/time.ts';
 
 /**

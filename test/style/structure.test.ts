@@ -9,12 +9,12 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   core: [],
   locks: ['core'],
   policy: ['core'],
-  review: ['core'],
+  review: ['core', 'errors'],
   admission: ['core', 'locks', 'review'],
   certs: ['errors'],
   kube: ['core', 'errors'],
   server: ['core', 'admission', 'review', 'clock', 'errors'],
-  sandbox: ['errors'],
+  sandbox: ['clock', 'errors'],
   guard: [
     'core',
     'locks',
@@ -33,7 +33,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   clock: ['core'],
   config: ['errors', 'review'],
   errors: [],
-  main: ['cli', 'errors'],
+  main: ['cli', 'kube', 'errors'],
 };
 
 /** `src/core/x.ts` is of `core`, `src/clock.ts` of `clock`. */
