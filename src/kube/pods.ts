@@ -6,7 +6,7 @@ import type { KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
 import { objectAt, stringAt } from './json.ts';
 
-/** `gone`: there is no pod of that uid any more. `unknown`: the API server did not say, or not in time. */
+/** `gone`: no pod of that uid runs any more. `unknown`: the API server did not say, or not in time. */
 export type PodState = 'exists' | 'gone' | 'unknown';
 
 /** Limits of the questions. */
@@ -17,6 +17,8 @@ export interface PodStatesOptions {
   readonly inFlightMax?: number;
 }
 
+/** SOURCE: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase */
+const finishedPhases: readonly string[] = ['Succeeded', 'Failed'];
 /** LIMIT: a sixth of the two seconds that the API server grants a review. */
 const deadlineMsDefault = 300;
 /** LIMIT: questions come from handovers of locks; sixteen at once are a restart of many electors together. */
@@ -64,11 +66,12 @@ export class PodStates {
       const { body } = await this.#client.request({
         method: 'GET',
         path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`,
-        accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
         timeoutMs: this.#deadlineMs,
       });
       const uid = stringAt(objectAt(body, 'metadata'), 'uid');
-      return uid === '' ? 'unanswered' : { uid };
+      if (uid === '') return 'unanswered';
+      // A pod that has finished is kept as an object, and nothing in it holds a lock any more.
+      return finishedPhases.includes(stringAt(objectAt(body, 'status'), 'phase')) ? { uid: null } : { uid };
     } catch (error) {
       // NB: a 404 without a reason comes from something in between, which knows nothing of pods.
       return error instanceof KubeError && error.reason === 'NotFound' ? { uid: null } : 'unanswered';

@@ -11,7 +11,11 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-const pod = (uid: string): object => ({ kind: 'PartialObjectMetadata', metadata: { name: 'a', uid } });
+const pod = (uid: string, phase = 'Running'): object => ({
+  kind: 'Pod',
+  metadata: { name: 'a', uid },
+  status: { phase },
+});
 const patient = { deadlineMs: 15_000 };
 
 describe('the state of a pod', () => {
@@ -20,7 +24,6 @@ describe('the state of a pod', () => {
     const same = pods.podState('ns', 'a', 'uid-1');
     const asked = await server.next();
     expect(asked.url.pathname).toBe('/api/v1/namespaces/ns/pods/a');
-    expect(asked.headers.accept).toBe('application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
     asked.reply(200, pod('uid-1'));
     expect(await same).toBe('exists');
     const other = pods.podState('ns', 'a', 'uid-1');
@@ -29,6 +32,19 @@ describe('the state of a pod', () => {
     const none = pods.podState('ns', 'a', 'uid-1');
     (await server.next()).reply(404, failure(404, 'NotFound', 'pods "a" not found'));
     expect(await none).toBe('gone');
+  });
+
+  test('a pod that has finished is gone, though its object is kept', async () => {
+    for (const [phase, state] of Object.entries({
+      Succeeded: 'gone',
+      Failed: 'gone',
+      Pending: 'exists',
+      Unknown: 'exists',
+    })) {
+      const asking = new PodStates(server.client, patient).podState('ns', 'a', 'uid-1');
+      (await server.next()).reply(200, pod('uid-1', phase));
+      expect(await asking, phase).toBe(state);
+    }
   });
 
   test.for([
