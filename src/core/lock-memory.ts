@@ -83,6 +83,8 @@ export const blank: LockMemory = {
 /** An allowed write's effect: pending until it is seen stored. */
 export function afterAdmission(memory: LockMemory, effect: Effect, at: MonotonicMs): LockMemory {
   if (effect.kind === 'deleted') {
+    // Whoever reaches the port can invent a deletion, but not an object that the watch has shown.
+    if (memory.stored?.state.uid !== effect.state.uid) return memory;
     const stored = storedAs(memory, effect.state, at);
     const attribution = mostInnocent(memory, effect);
     return { ...memory, deletion: { stored, attribution, holderPod: holderPodOf(memory, stored) } };
@@ -220,11 +222,16 @@ function bindingsFor(memory: LockMemory, write: LockWrite, pair: Pair): Bindings
   };
 }
 
-/** The pod that asserted a pair's holder: from the pending write that became the pair, else from what was seen stored. */
+/**
+ * The pod that asserted a pair's holder: what was seen stored, or the pending write that became the pair in the meantime.
+ * A pair that is known to be stored is never attributed anew: such a write would be a retry, or an invention.
+ */
 function holderPodOf(memory: LockMemory, pair: Pair): PodRef | null {
-  const pending = memory.pending.findLast((each) => samePair(each, pair))?.pod ?? null;
-  if (pending !== null) return pending;
-  return pair.holder !== null && memory.stored?.holder === pair.holder ? memory.holderPod : null;
+  const { stored, pending, holderPod } = memory;
+  const known = stored !== null && samePair(stored, pair);
+  const pendingPod = known ? null : (pending.findLast((each) => samePair(each, pair))?.pod ?? null);
+  if (pendingPod !== null) return pendingPod;
+  return pair.holder !== null && stored?.holder === pair.holder ? holderPod : null;
 }
 
 /** A state as something stored: what is already known of its pair, or what its admission and this moment say. */

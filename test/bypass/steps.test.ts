@@ -17,6 +17,7 @@ async function heldWorld(options: WorldOptions = {}): Promise<World> {
   await world.write(holder, { holder: 'a' });
   world.advance(2000);
   await world.write(holder, { holder: 'a', acquired: t0 });
+  world.deliver();
   world.advance(2000);
   return world;
 }

@@ -129,6 +129,11 @@ describe('who asserted what', () => {
     expect(known(memory, takeover(heldByA), 10).bindings.holderPod).toEqual(podA);
   });
 
+  it('a pair that is stored already is not attributed anew', () => {
+    const memory = afterAdmission(boundToA, asserted(heldByA, 'stranger'), ms(500));
+    expect(known(memory, takeover(heldByA), 1000).bindings.holderPod).toEqual(podA);
+  });
+
   it('a renewal that was never seen on its way in leaves the binding', () => {
     const memory = afterStored(boundToA, renewedByA, ms(2000), true);
     expect(known(memory, takeover(renewedByA), 3000).bindings.holderPod).toEqual(podA);
@@ -189,10 +194,17 @@ describe('what was deleted', () => {
     });
   });
 
-  it('guarded before the watch has said so, and even before it has shown the lock', () => {
-    for (const memory of [live, blank]) {
-      const grave = known(afterAdmission(memory, deleted(heldByA, 'other'), ms(1000)), again, 2000).tombstone;
-      expect(grave).toMatchObject({ attribution: 'other', state: heldByA });
+  it('guarded before the watch has said so', () => {
+    const grave = known(afterAdmission(live, deleted(heldByA, 'other'), ms(1000)), again, 2000).tombstone;
+    expect(grave).toMatchObject({ attribution: 'other', state: heldByA, holderPod: podA });
+  });
+
+  it('not guarded if the watch has never shown it: whoever reaches the port could have invented it', () => {
+    const invented = { ...heldByA, uid: 'invented' };
+    for (const memory of [blank, live]) {
+      const admitted = afterAdmission(memory, deleted(invented, 'other'), ms(1000));
+      expect(admitted).toEqual(memory);
+      expect(known(admitted, again, 2000).tombstone).toBeNull();
     }
   });
 
