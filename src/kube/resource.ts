@@ -7,6 +7,10 @@ export interface WatchedResource {
   readonly path: string;
   /** Ask for `PartialObjectMetadata`: the rest of each object then never leaves the API server. */
   readonly metadataOnly?: boolean;
+  /**
+   * NB: not `metadata.namespace=x` on the collection of all namespaces: kube-apiserver 1.36 then continues a list from
+   * the wrong place. Name the namespace in the path; `metadata.namespace!=x` is fine.
+   */
   readonly fieldSelector?: string;
   /** Which objects are of interest; default: all. Judged on the parsed object, before anything keeps it. */
   readonly passes?: (object: JsonObject) => boolean;

@@ -80,7 +80,7 @@ function entry(name: string, options: ConfigurationOptions, own: JsonObject): Js
     matchPolicy: 'Equivalent',
     namespaceSelector: namespaceSelector(options.unguardedNamespaces),
     objectSelector: {},
-    // A dry run is judged like any write, and leaves no trace: hence not `None`, which would forbid the memory of others.
+    // Other writes leave a memory and a log line behind; a dry run leaves nothing.
     sideEffects: 'NoneOnDryRun',
     timeoutSeconds,
     admissionReviewVersions: ['v1'],

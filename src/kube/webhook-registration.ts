@@ -70,7 +70,7 @@ export class WebhookRegistration {
    * @throws KubeError; nothing runs then, and it may be called again
    */
   async register(): Promise<void> {
-    const written = await this.#apply();
+    const written = await this.#apply(this.#stopping.signal);
     this.#logger.info({ configuration: configurationName, written }, 'webhook registered');
     this.#watch.start();
   }
@@ -78,7 +78,7 @@ export class WebhookRegistration {
   /** Wants another configuration from now on: a new bundle, other conditions. Same errors as `register`. */
   async change(desired: WebhookConfiguration): Promise<void> {
     this.#desired = desired;
-    await this.#apply();
+    await this.#apply(this.#stopping.signal);
   }
 
   /** Ends the watch and leaves the configuration where it is. */
@@ -126,21 +126,19 @@ export class WebhookRegistration {
     };
   }
 
-  /** Looks at the object and puts it back; one at a time, and once more for what happens meanwhile. */
+  /** Looks at the object and puts it back: one look at a time, and another for what happens meanwhile. */
   #repair(): void {
     this.#lookAgain = true;
-    this.#repairing ??= this.#repairLoop().finally(() => {
-      this.#repairing = null;
-    });
+    this.#repairing ??= this.#repairLoop(this.#stopping.signal);
   }
 
-  async #repairLoop(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (this.#lookAgain && !signal.aborted) {
+  async #repairLoop(signal: AbortSignal): Promise<void> {
+    while (this.#lookAgain) {
       this.#lookAgain = false;
       try {
         await this.#repairOnce(signal);
       } catch (error) {
+        if (isKind(error, 'aborted')) break;
         this.#registered = false;
         this.#lookAgain = true;
         const retryInMs = this.#backoff.nextMs();
@@ -148,10 +146,12 @@ export class WebhookRegistration {
         await this.#sleep(retryInMs, signal);
       }
     }
+    // INVARIANT: no `await` between the last look and here, so whoever asks for another starts a loop of its own.
+    this.#repairing = null;
   }
 
   async #repairOnce(signal: AbortSignal): Promise<void> {
-    const changed = this.#changed(await this.#read());
+    const changed = this.#changed(await this.#read(signal));
     if (changed.length === 0) {
       this.#registered = true;
       return;
@@ -163,17 +163,17 @@ export class WebhookRegistration {
     else await this.#sleep(this.#backoff.nextMs(), signal);
     if (signal.aborted) return;
     this.#lastRepairAt = now;
-    await this.#apply();
+    await this.#apply(signal);
     this.#logger.warn({ configuration: configurationName, changed }, 'webhook configuration put back');
   }
 
   /** @returns what was written: the paths that differed; empty when nothing had to be */
-  async #apply(): Promise<readonly string[]> {
+  async #apply(signal: AbortSignal): Promise<readonly string[]> {
     for (let conflicts = 0; ; conflicts += 1) {
-      const found = await this.#read();
+      const found = await this.#read(signal);
       const changed = this.#changed(found);
       try {
-        if (changed.length > 0) await this.#write(found);
+        if (changed.length > 0) await this.#write(found, signal);
         this.#registered = true;
         return changed;
       } catch (error) {
@@ -188,9 +188,9 @@ export class WebhookRegistration {
     return found === null ? ['the whole object'] : drift(found, this.#desired);
   }
 
-  async #read(): Promise<JsonObject | null> {
+  async #read(signal?: AbortSignal): Promise<JsonObject | null> {
     try {
-      const { body } = await this.#client.request({ method: 'GET', path: objectPath });
+      const { body } = await this.#client.request({ method: 'GET', path: objectPath, signal });
       return objectAt({ body }, 'body');
     } catch (error) {
       if (isKind(error, 'not-found')) return null;
@@ -198,13 +198,14 @@ export class WebhookRegistration {
     }
   }
 
-  async #write(found: JsonObject | null): Promise<void> {
+  async #write(found: JsonObject | null, signal: AbortSignal): Promise<void> {
     if (found === null) {
       await this.#client.request({
         method: 'POST',
         path: collection,
         query: fieldManager,
         body: this.#desired,
+        signal,
       });
       return;
     }
@@ -212,7 +213,7 @@ export class WebhookRegistration {
     const labels = { ...objectAt(metadata, 'labels'), ...this.#desired.metadata.labels };
     // What others keep in the metadata stays; its resource version makes the write a compare-and-swap.
     const body = { ...this.#desired, metadata: { ...metadata, labels } };
-    await this.#client.request({ method: 'PUT', path: objectPath, query: fieldManager, body });
+    await this.#client.request({ method: 'PUT', path: objectPath, query: fieldManager, body, signal });
   }
 
   async #delete(found: JsonObject): Promise<void> {

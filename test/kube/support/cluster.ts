@@ -95,7 +95,9 @@ export class Namespace {
   }
 
   async deleteCollection(plural: Plural): Promise<void> {
-    await this.client.request({ method: 'DELETE', path: this.collection(plural) });
+    // The answer lists what was deleted, in full.
+    const bytesMax = 1024 ** 3;
+    await this.client.request({ method: 'DELETE', path: this.collection(plural), bytesMax });
   }
 }
 

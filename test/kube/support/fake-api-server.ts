@@ -12,6 +12,8 @@ export interface Asked {
   readonly url: URL;
   readonly headers: IncomingMessage['headers'];
   readonly body: unknown;
+  /** Of the caller's end of the connection. */
+  readonly port: number | undefined;
   /** Answers with JSON, or with text as it is. */
   reply(status: number, body: unknown, headers?: Readonly<Record<string, string>>): void;
   /** Begins a stream of text. */
@@ -85,6 +87,7 @@ async function asked(request: IncomingMessage, response: ServerResponse): Promis
     url: new URL(request.url ?? '', 'http://fake'),
     headers: request.headers,
     body: text === '' ? undefined : JSON.parse(text),
+    port: request.socket.remotePort,
     reply: (status, body, headers = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers });
       response.end(typeof body === 'string' ? body : JSON.stringify(body));
