@@ -10,17 +10,30 @@ const standardOutput = 1;
 /** Serves until SIGTERM or SIGINT; a second one ends at once. Resolves to the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
   const config = serveConfigOf(options);
-  const logging = createLogging({ level: config.logLevel, fd: standardOutput, pretty: process.stdout.isTTY });
+  let countDropped = (): void => undefined;
+  const logging = createLogging({
+    level: config.logLevel,
+    fd: standardOutput,
+    pretty: process.stdout.isTTY,
+    onDrop: () => {
+      countDropped();
+    },
+  });
   const { log } = logging;
+  process.once('exit', () => {
+    logging.flush();
+  });
   try {
     const guard = new Guard(config, { log, clock: systemClock(), processMetrics: true });
-    const signalled = untilSignalled();
-    const failed = guard.start().then(() => signalled.first);
+    countDropped = () => {
+      guard.lineDropped();
+    };
+    const { first, second } = untilSignalled();
     try {
-      const signal = await Promise.race([failed, signalled.first]);
+      const signal = await Promise.race([guard.start().then(() => first), first]);
       log.info({ signal }, 'stopping');
     } finally {
-      void signalled.second.then(() => guard.stop());
+      void second.then(() => guard.stop());
       await guard.stop();
     }
     log.info({}, 'stopped');

@@ -106,6 +106,11 @@ export class Guard {
     if (!this.#stopping.signal.aborted) log.info({}, 'lockwarden registered');
   }
 
+  /** Counts a log line that could not be written: the log itself cannot tell. */
+  lineDropped(): void {
+    this.#metrics.logLinesDropped.inc();
+  }
+
   /** Removes the registration, answers what is under way, and ends. A second call cuts what is left. */
   stop(): Promise<void> {
     if (this.#stopped !== null) void this.#https?.drain(drainTimes);

@@ -36,7 +36,12 @@ export const lockResources: Readonly<Record<LockKind, WatchedResource>> = {
 export function lockWatch(kind: LockKind, options: LockWatchOptions): Watch {
   const { client, clock } = options;
   const logger = withKind(options.logger, kind);
-  return new Watch(client, lockResources[kind], lockSink(kind, { ...options, logger }), { clock, logger });
+  const watch = new Watch(client, lockResources[kind], lockSink(kind, { ...options, logger }), {
+    clock,
+    logger,
+  });
+  options.metrics.follow(kind, () => watch.status().lastEventAt);
+  return watch;
 }
 
 function lockSink(
@@ -58,15 +63,12 @@ function lockSink(
     },
     synced: onSynced,
     added: (object) => {
-      metrics.noteEvent(kind);
       store(object, true);
     },
     modified: (object) => {
-      metrics.noteEvent(kind);
       store(object, true);
     },
     deleted: (object) => {
-      metrics.noteEvent(kind);
       memories.deleted(refOf(object), readLock(kind, object.object), clock.monotonicMs());
     },
     deletedUnseen: (object) => {

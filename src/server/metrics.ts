@@ -6,6 +6,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import type { Clock } from '../clock.ts';
 import type { LockKind } from '../core/lock.ts';
 import type { Reason } from '../core/reasons.ts';
+import type { MonotonicMs } from '../core/time.ts';
 
 /** Why a request was not a review that could be judged. */
 export type MalformedCause =
@@ -25,8 +26,8 @@ export interface EdgeMetrics {
 export interface WatchMetrics {
   readonly connected: Gauge<'kind'>;
   readonly restarts: Counter<'kind'>;
-  /** Notes that the watch on `kind` has just delivered something, if only a bookmark. */
-  noteEvent(kind: LockKind): void;
+  /** Says where to look up, at each scrape, when the watch on `kind` last delivered something (null: never yet). */
+  follow(kind: LockKind, lastEventAt: () => MonotonicMs | null): void;
 }
 
 /** All metrics of a process, on a registry of their own. */
@@ -137,7 +138,7 @@ function createEdgeMetrics(registry: Registry): EdgeMetrics {
 
 function createWatchMetrics(registry: Registry, clock: Clock): WatchMetrics {
   const registers = [registry];
-  const lastEventMs = new Map<LockKind, number>();
+  const lastEvents = new Map<LockKind, () => MonotonicMs | null>();
   const age = new Gauge({
     name: 'lockwarden_watch_last_event_age_seconds',
     help: 'Time since the watch last delivered anything, bookmarks included, by kind of lock.',
@@ -146,7 +147,10 @@ function createWatchMetrics(registry: Registry, clock: Clock): WatchMetrics {
     // NB: an age and not a time of day, because this machine's wall clock is nothing to go by.
     collect: () => {
       const nowMs = clock.monotonicMs();
-      for (const [kind, atMs] of lastEventMs) age.set({ kind }, (nowMs - atMs) / 1000);
+      for (const [kind, lastEventAt] of lastEvents) {
+        const atMs = lastEventAt();
+        if (atMs !== null) age.set({ kind }, (nowMs - atMs) / 1000);
+      }
     },
   });
   return {
@@ -162,8 +166,8 @@ function createWatchMetrics(registry: Registry, clock: Clock): WatchMetrics {
       labelNames: ['kind'] as const,
       registers,
     }),
-    noteEvent: (kind) => {
-      lastEventMs.set(kind, clock.monotonicMs());
+    follow: (kind, lastEventAt) => {
+      lastEvents.set(kind, lastEventAt);
     },
   };
 }

@@ -46,7 +46,10 @@ describe('the metrics', () => {
 
   it('tell how long a watch has been silent when they are asked, not when it spoke', async () => {
     const metrics = create();
-    metrics.watch.noteEvent('Lease');
+    let lastEventAt: ReturnType<typeof monotonicMs> | null = null;
+    metrics.watch.follow('Lease', () => lastEventAt);
+    expect(await metrics.registry.metrics()).not.toContain('age_seconds{kind="Lease"}');
+    lastEventAt = monotonicMs(nowMs);
     nowMs += 2_500;
     expect(await metrics.registry.metrics()).toContain(
       'lockwarden_watch_last_event_age_seconds{kind="Lease"} 2.5',
