@@ -39,6 +39,15 @@ export interface LockRecord {
   readonly transitions: number | null;
 }
 
+/** A record with nothing in it: nobody holds the lock. */
+export const emptyRecord: LockRecord = {
+  holder: null,
+  leaseDurationMs: null,
+  renewTime: null,
+  acquireTime: null,
+  transitions: null,
+};
+
 /**
  * An object's record: `record`, `none` (a ConfigMap or Endpoints without the annotation) or `unreadable`, when
  * clients in different languages would read it differently or cannot read it at all; `why` is a short clause for people.

@@ -1,7 +1,7 @@
 /**
  * Names what a write does to a lock's record. The names are the rows of the truth table in docs/semantics.md.
  */
-import type { LockRecord, LockState, LockWrite } from './lock.ts';
+import { emptyRecord, type LockRecord, type LockState, type LockWrite } from './lock.ts';
 
 /** What a write does to the record. */
 export type Transition =
@@ -17,15 +17,6 @@ export type Transition =
   | 'release'
   | 'takeover'
   | 'delete';
-
-/** A record with nothing in it: an object that carries none is a lock that nobody holds. */
-const emptyRecord: LockRecord = {
-  holder: null,
-  leaseDurationMs: null,
-  renewTime: null,
-  acquireTime: null,
-  transitions: null,
-};
 
 /** Classifies a write. Total: a write without the states its operation implies counts as one that finds or leaves nothing. */
 export function transitionOf(write: LockWrite): Transition {

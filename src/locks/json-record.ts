@@ -8,7 +8,7 @@
  * SOURCE: https://github.com/fabric8io/kubernetes-client (LeaderElectionRecord.java: `leaseDuration` as an ISO-8601 duration)
  */
 import { parseTree, type Node, type ParseError } from 'jsonc-parser';
-import type { LockRecord, RecordReading } from '../core/lock.ts';
+import { emptyRecord, type RecordReading } from '../core/lock.ts';
 import { readRecordedTime } from './recorded-time.ts';
 
 /** LIMIT: a record is 200 bytes and an identity; beyond this the API server's expressions do not look either. */
@@ -36,14 +36,6 @@ export function readJsonRecord(text: string): RecordReading {
   if (typeof properties === 'string') return unreadable(properties);
   return recordOf(properties);
 }
-
-const emptyRecord: LockRecord = {
-  holder: null,
-  leaseDurationMs: null,
-  renewTime: null,
-  acquireTime: null,
-  transitions: null,
-};
 
 type Properties = ReadonlyMap<string, Node>;
 
