@@ -23,6 +23,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+          // After the unit tests: elections with real clocks should not compete with them for the processor.
+          sequence: { groupOrder: 1 },
         },
       },
     ],
