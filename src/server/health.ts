@@ -20,7 +20,7 @@ export function createHealthServer(readiness: Readiness, registry: Registry): He
   const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, route(readiness, registry));
   server.maxConnections = 64;
   return {
-    listen: (port, host) => listenOn(server, port, host),
+    listen: (port, host) => listenOn(server, port, host, '--health-port'),
     close: () =>
       new Promise((resolve) => {
         server.close(() => {

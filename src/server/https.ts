@@ -76,7 +76,7 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
   let drained: Promise<void> | null = null;
   return {
     listen: async (port, host) => {
-      const actual = await listenOn(server, port, host);
+      const actual = await listenOn(server, port, host, '--port');
       readiness.set('serving', true);
       return actual;
     },

@@ -74,7 +74,10 @@ describe('the health port', () => {
   it('says in one sentence that its port is taken', async () => {
     const port = Number(new URL(base).port);
     const second = createHealthServer(readiness, registry);
-    await expect(second.listen(port, '127.0.0.1')).rejects.toMatchObject({ code: 'ListenFailed' });
+    await expect(second.listen(port, '127.0.0.1')).rejects.toMatchObject({
+      code: 'ListenFailed',
+      message: expect.stringMatching(/the port is taken.*choose another --health-port$/) as string,
+    });
     await second.close();
   });
 

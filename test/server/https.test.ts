@@ -146,7 +146,7 @@ describe('the listener', () => {
     };
     await expect(createHttpsListener(options).listen(port, '127.0.0.1')).rejects.toMatchObject({
       code: 'ListenFailed',
-      message: `cannot listen on \`127.0.0.1:${String(port)}\`: the port is taken; stop what listens there or choose another port`,
+      message: `cannot listen on \`127.0.0.1:${String(port)}\`: the port is taken; stop what listens there or choose another --port`,
     });
     expect(readiness.ready).toBe(false);
     taken.close();
