@@ -57,6 +57,8 @@ export class Guard {
   readonly #watches: ReadonlyMap<LockKind, Watch>;
   readonly #serverTime: ServerTimeSamples;
   readonly #stopping = new AbortController();
+  /** Aborted by a second `stop`: whatever the first is still waiting for is given up. */
+  readonly #hurrying = new AbortController();
   #certificates: ServingCertificates | null = null;
   #https: HttpsListener | null = null;
   #registration: WebhookRegistration | null = null;
@@ -96,6 +98,7 @@ export class Guard {
     const nowMs = await this.#retry('API server not reached', 'certificate', () => this.#askServerTime());
     if (nowMs === null) return;
     const port = await this.#serve(nowMs);
+    if (port === null) return;
     log.info({ port, server: this.#client.server }, 'webhook listening');
     this.#serverTime.start();
     for (const watch of this.#watches.values()) watch.start();
@@ -113,9 +116,14 @@ export class Guard {
 
   /** Removes the registration, answers what is under way, and ends. A second call cuts what is left. */
   stop(): Promise<void> {
-    if (this.#stopped !== null) void this.#https?.drain(drainTimes);
+    if (this.#stopped !== null) this.#hurry();
     this.#stopped ??= this.#stopOnce();
     return this.#stopped;
+  }
+
+  #hurry(): void {
+    this.#hurrying.abort();
+    void this.#https?.drain(drainTimes);
   }
 
   async #stopOnce(): Promise<void> {
@@ -128,10 +136,13 @@ export class Guard {
     this.#client.close();
   }
 
-  async #serve(nowMs: number): Promise<number> {
+  /** The port that is listened on, or null when stopped meanwhile. */
+  async #serve(nowMs: number): Promise<number | null> {
     const hosts = webhookHosts(this.#config);
     const ports = { publish: (caBundle: string) => this.#publish(caBundle), serve: this.#reload };
     this.#certificates = await ServingCertificates.issue({ ...this.#ports.certificate, hosts }, ports, nowMs);
+    // INVARIANT: nothing is awaited from here to the listening, so a later stop finds a listener to close.
+    if (this.#stopping.signal.aborted) return null;
     this.readiness.set('certificate', true);
     const { clock, log } = this.#ports;
     const app = createApp({
@@ -192,7 +203,10 @@ export class Guard {
     const { clock, log } = this.#ports;
     this.#port = port;
     const desired = this.#desired(this.#certificates?.caBundle ?? '');
-    const registration = new WebhookRegistration(this.#client, desired, { clock, logger: log });
+    const onChange = (registered: boolean): void => {
+      this.readiness.set('webhook', registered, registered ? 'ok' : 'not registered');
+    };
+    const registration = new WebhookRegistration(this.#client, desired, { clock, logger: log, onChange });
     this.#registration = registration;
     await this.#retry('webhook not registered', 'webhook', () => registration.register());
   }
@@ -218,7 +232,7 @@ export class Guard {
 
   async #unregister(): Promise<void> {
     try {
-      await this.#registration?.remove();
+      await this.#registration?.remove(this.#hurrying.signal);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       const remedy = 'kubectl delete validatingwebhookconfiguration lockwarden';
@@ -227,7 +241,11 @@ export class Guard {
   }
 
   async #askServerTime(): Promise<number> {
-    const { dateMs } = await this.#client.request({ method: 'GET', path: '/version' });
+    const { dateMs } = await this.#client.request({
+      method: 'GET',
+      path: '/version',
+      signal: this.#stopping.signal,
+    });
     return dateMs ?? this.#ports.clock.wallMs();
   }
 
@@ -250,7 +268,6 @@ export class Guard {
     const now = this.#ports.clock.monotonicMs();
     const serverNow = this.#memories.serverTimeAt(now);
     this.#memories.sweep(now);
-    this.readiness.set('webhook', this.#registration?.registered === true);
     if (serverNow === null) return;
     this.#metrics.serverClockWidthSeconds.set((serverNow.max - serverNow.min) / 1000);
     for (const [kind, watch] of this.#watches)

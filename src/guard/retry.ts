@@ -29,6 +29,8 @@ export async function untilAgreed<T>(attempt: () => Promise<T>, options: RetryOp
       return await attempt();
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
+      // What was given up at the end of the process is no failure to tell of.
+      if (error.kind === 'aborted') break;
       const retryInMs = Math.round(backoff.nextMs(error.retryAfterMs));
       logger.warn({ reason: error.message, retryInMs }, message);
       onFailure?.(error.message);

@@ -18,6 +18,8 @@ export interface RegistrationOptions {
   readonly clock: MonotonicClock;
   readonly logger: Logger;
   readonly sleep?: Sleep;
+  /** Told whenever the configuration turns out to be registered, or not to be. */
+  readonly onChange?: (registered: boolean) => void;
   /** Delays between repairs of an object that somebody else keeps changing, and after failures. */
   readonly backoff?: BackoffOptions;
 }
@@ -38,6 +40,7 @@ export class WebhookRegistration {
   readonly #logger: Logger;
   readonly #clock: MonotonicClock;
   readonly #sleep: Sleep;
+  readonly #onChange: (registered: boolean) => void;
   readonly #backoff: Backoff;
   readonly #watch: Watch;
   readonly #stopping = new AbortController();
@@ -54,6 +57,7 @@ export class WebhookRegistration {
     this.#logger = options.logger;
     this.#clock = options.clock;
     this.#sleep = options.sleep ?? timerSleep;
+    this.#onChange = options.onChange ?? ((): void => undefined);
     this.#backoff = new Backoff({ capMs: fightCapMs, ...options.backoff });
     const watched = { path: collection, fieldSelector: `metadata.name=${configurationName}` };
     this.#watch = new Watch(client, watched, this.#sink(), options);
@@ -91,15 +95,16 @@ export class WebhookRegistration {
   /**
    * Ends the watch and deletes the configuration, unless another lockwarden has replaced it by its own in the meantime.
    *
+   * @param signal gives up, with a KubeError `aborted`
    * @throws KubeError
    */
-  async remove(): Promise<void> {
+  async remove(signal?: AbortSignal): Promise<void> {
     await this.stop();
     for (let conflicts = 0; ; conflicts += 1) {
-      const found = await this.#read();
+      const found = await this.#read(signal);
       if (found === null || !this.#isOurs(found)) return;
       try {
-        await this.#delete(found);
+        await this.#delete(found, signal);
         return;
       } catch (error) {
         if (!isKind(error, 'conflict') || conflicts === conflictsMax) throw error;
@@ -139,7 +144,7 @@ export class WebhookRegistration {
         await this.#repairOnce(signal);
       } catch (error) {
         if (isKind(error, 'aborted')) break;
-        this.#registered = false;
+        this.#found(false);
         this.#lookAgain = true;
         const retryInMs = this.#backoff.nextMs();
         this.#logger.error({ reason: reasonOf(error), retryInMs }, 'webhook configuration not put back');
@@ -153,10 +158,10 @@ export class WebhookRegistration {
   async #repairOnce(signal: AbortSignal): Promise<void> {
     const changed = this.#changed(await this.#read(signal));
     if (changed.length === 0) {
-      this.#registered = true;
+      this.#found(true);
       return;
     }
-    this.#registered = false;
+    this.#found(false);
     const now = this.#clock.monotonicMs();
     if (now - this.#lastRepairAt > quietMs) this.#backoff.reset();
     // The first repair comes at once; only what is changed again and again has to wait.
@@ -174,7 +179,7 @@ export class WebhookRegistration {
       const changed = this.#changed(found);
       try {
         if (changed.length > 0) await this.#write(found, signal);
-        this.#registered = true;
+        this.#found(true);
         return changed;
       } catch (error) {
         const raced =
@@ -216,19 +221,24 @@ export class WebhookRegistration {
     await this.#client.request({ method: 'PUT', path: objectPath, query: fieldManager, body, signal });
   }
 
-  async #delete(found: JsonObject): Promise<void> {
+  async #delete(found: JsonObject, signal?: AbortSignal): Promise<void> {
     const metadata = objectAt(found, 'metadata');
     const preconditions = {
       uid: stringAt(metadata, 'uid'),
       resourceVersion: stringAt(metadata, 'resourceVersion'),
     };
     try {
-      await this.#client.request({ method: 'DELETE', path: objectPath, body: { preconditions } });
+      await this.#client.request({ method: 'DELETE', path: objectPath, body: { preconditions }, signal });
     } catch (error) {
       if (!isKind(error, 'not-found')) throw error;
     }
-    this.#registered = false;
+    this.#found(false);
     this.#logger.info({ configuration: configurationName }, 'webhook removed');
+  }
+
+  #found(registered: boolean): void {
+    this.#registered = registered;
+    this.#onChange(registered);
   }
 
   /** By its address and bundle: the same name may be another lockwarden's by now. */

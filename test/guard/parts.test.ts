@@ -66,21 +66,23 @@ describe('asking again', () => {
     expect(told).toEqual(['nobody there', 'nobody there']);
   });
 
-  it('gives up when told to, and does not hide a defect', async () => {
+  it('gives up when told to, without a word, and does not hide a defect', async () => {
     const stopping = new AbortController();
+    const warnings: string[] = [];
     const options = {
-      logger: { ...silent, warn: () => undefined },
+      logger: { ...silent, warn: (_fields: object, message: string) => void warnings.push(message) },
       message: 'x',
       sleep: () => Promise.resolve(),
     };
     const never = untilAgreed(
       () => {
         stopping.abort();
-        return Promise.reject(new KubeError('forbidden', 'no'));
+        return Promise.reject(new KubeError('aborted', 'the request was given up'));
       },
       { ...options, signal: stopping.signal },
     );
     expect(await never).toBeNull();
+    expect(warnings).toEqual([]);
     const defect = untilAgreed(() => Promise.reject(new TypeError('oops')), {
       ...options,
       signal: new AbortController().signal,

@@ -14,8 +14,18 @@ class Store {
   readonly writes = new Recorded();
   /** Answers the next write instead of carrying it out. */
   refusal: { readonly status: number; readonly body: object } | null = null;
+  /** Leaves requests without an answer from now on; `hanging` resolves at the first. */
+  hangs = false;
+  readonly hanging: Promise<void>;
+  #hung: () => void = () => undefined;
   #version = 1;
   #stream: ReturnType<Asked['stream']> | null = null;
+
+  constructor() {
+    this.hanging = new Promise((resolve) => {
+      this.#hung = resolve;
+    });
+  }
 
   async serve(server: FakeApiServer): Promise<never> {
     for (;;) this.#answer(await server.next());
@@ -37,6 +47,10 @@ class Store {
   }
 
   #answer(asked: Asked): void {
+    if (this.hangs) {
+      this.#hung();
+      return;
+    }
     const isCollection = asked.url.pathname.endsWith('s');
     if (asked.method !== 'GET') this.#write(asked);
     else if (asked.url.searchParams.has('watch')) this.#stream = asked.stream();
@@ -75,6 +89,8 @@ let store: Store;
 let time: ManualTime;
 let logger: RecordingLogger;
 let registration: WebhookRegistration;
+/** What `onChange` was told, without repetitions. */
+let told: boolean[];
 
 function wanted(url = 'https://127.0.0.1:9443/admit'): WebhookConfiguration {
   return desiredConfiguration({
@@ -95,11 +111,15 @@ beforeEach(async () => {
   time = new ManualTime();
   logger = new RecordingLogger();
   const backoff = { random: () => 0 };
+  told = [];
   registration = new WebhookRegistration(server.client, wanted(), {
     clock: time,
     logger,
     sleep: time.sleep,
     backoff,
+    onChange: (registered) => {
+      if (told.at(-1) !== registered) told.push(registered);
+    },
   });
 });
 
@@ -196,6 +216,16 @@ describe('keeping', () => {
     expect(store.object).toMatchObject({ webhooks: wanted().webhooks });
   });
 
+  test('tells whenever it is registered, and whenever it is not any more', async () => {
+    await kept();
+    expect(told).toEqual([true]);
+    store.set(null);
+    await logger.until(putBack);
+    expect(told).toEqual([true, false, true]);
+    await registration.remove();
+    expect(told.at(-1)).toBe(false);
+  });
+
   test('does not fight hot: each further repair waits longer, until there has been quiet', async () => {
     await kept();
     const delays: number[] = [];
@@ -243,6 +273,17 @@ describe('removing', () => {
     expect(store.writes.lines).toEqual(['DELETE 2']);
     expect(store.object).toBeNull();
     expect(registration.registered).toBe(false);
+  });
+
+  test('is given up when nobody wants to wait for it any more', async () => {
+    await registration.register();
+    store.hangs = true;
+    const hurry = new AbortController();
+    const removing = registration.remove(hurry.signal);
+    await store.hanging;
+    hurry.abort();
+    await expect(removing).rejects.toMatchObject({ kind: 'aborted' });
+    expect(registration.registered).toBe(true);
   });
 
   test('is done when it is gone already', async () => {
