@@ -28,7 +28,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'config',
     'errors',
   ],
-  scene: ['kube', 'sandbox', 'guard', 'review', 'clock', 'config', 'errors'],
+  scene: ['core', 'kube', 'sandbox', 'guard', 'review', 'clock', 'config', 'errors'],
   cli: ['config', 'errors', 'guard', 'sandbox', 'scene', 'review', 'clock', 'kube'],
   clock: ['core'],
   config: ['errors', 'review'],
