@@ -83,8 +83,20 @@ function withoutSecrets(line: string): string {
     );
 }
 
+/** Keys of a rejection whose meaning is in its sentence (`detail`), or which only programs read: they read JSON. */
+const unreadKeys = [
+  ...['recordVersion', 'namespace', 'name', 'lockUid', 'operation', 'transition', 'holder', 'podUid', 'rule'],
+  ...['alsoViolated', 'evidence', 'elapsedMinMs', 'elapsedMaxMs', 'leaseDurationMs'],
+  ...['remainingMinMs', 'remainingMaxMs', 'dryRun'],
+];
+
 function prettyLine(): (line: string) => string {
-  const pretty = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true });
+  const pretty = prettyFactory({
+    colorize: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    ignore: unreadKeys.join(','),
+  });
   return (line) => {
     try {
       return pretty(line);
