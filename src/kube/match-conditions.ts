@@ -126,23 +126,31 @@ const fewEntries = all(
   `size(${entries('oldObject')}) <= ${entriesMax}`,
 );
 
-/** Whether two entries are the same but for the fields they own: what the API server leaves alone when another writes. */
-const sameEntry = all(
-  'o.?manager == m.?manager',
-  'o.?operation == m.?operation',
-  'o.?subresource == m.?subresource',
-  'o.?apiVersion == m.?apiVersion',
-  'o.?time == m.?time',
-);
+/** Whether the entry that the CEL variable `entry` names owns a field. */
+type Owns = (entry: string) => string;
 
-const isOldEntry = `${entries('oldObject')}.exists(o, ${sameEntry})`;
+/**
+ * Whether an entry `m` was there before, with the same time. What it owns may have become less, as it does when another
+ * takes a field over; none of the `guarded` fields may have been added to it: that would make an old stamp theirs.
+ */
+function isOldEntry(guarded: readonly Owns[]): string {
+  const same = all(
+    'o.?manager == m.?manager',
+    'o.?operation == m.?operation',
+    'o.?subresource == m.?subresource',
+    'o.?apiVersion == m.?apiVersion',
+    'o.?time == m.?time',
+    ...guarded.map((owns) => any(not(owns('m')), owns('o'))),
+  );
+  return `${entries('oldObject')}.exists(o, ${same})`;
+}
 
 /**
  * The API server takes the ownership of a changed renew time from all other entries and stamps the requester's with the
  * present. So after a renewal there is exactly one owner, it carries the present time, and every other entry was there
  * before: no stamp is forged or planted beside it.
  */
-function stampedByThisWrite(owns: string, renewTimeSecond: string): string {
+function stampedByThisWrite(owns: Owns, guarded: readonly Owns[], renewTimeSecond: string): string {
   const isStamp = all(
     "type(m.?time.orValue('')) == string",
     `size(m.?time.orValue('')) == ${stampCharacters}`,
@@ -150,8 +158,8 @@ function stampedByThisWrite(owns: string, renewTimeSecond: string): string {
   );
   const notAhead = `${renewTimeSecond} <= string(timestamp(m.time) + ${renewTimeAhead}).substring(0, ${secondCharacters})`;
   return all(
-    `${entries('object')}.exists_one(m, ${owns})`,
-    `${entries('object')}.all(m, ${owns} ? (${all(isStamp, notAhead)}) : (${isOldEntry}))`,
+    `${entries('object')}.exists_one(m, ${owns('m')})`,
+    `${entries('object')}.all(m, ${owns('m')} ? (${all(isStamp, notAhead)}) : (${isOldEntry(guarded)}))`,
   );
 }
 
@@ -169,7 +177,12 @@ function isMicroTime(variable: string): string {
   );
 }
 
-const ownsLeaseRenewTime = "'f:renewTime' in m.?fieldsV1[?'f:spec'].orValue({})";
+const ownsLeaseField =
+  (field: string): Owns =>
+  (entry) =>
+    `'f:${field}' in ${entry}.?fieldsV1[?'f:spec'].orValue({})`;
+const ownsRenewTime = ownsLeaseField('renewTime');
+const ownsHolder = ownsLeaseField('holderIdentity');
 
 /** A renewal as all surveyed clients write it to a Lease, whatever else of the record it changes. */
 const plainLeaseRenewal = all(
@@ -185,7 +198,8 @@ const plainLeaseRenewal = all(
   isMicroTime('oldObject'),
   `${leaseField('object', 'renewTime', "''")} > ${leaseField('oldObject', 'renewTime', "''")}`,
   stampedByThisWrite(
-    ownsLeaseRenewTime,
+    ownsRenewTime,
+    [ownsHolder],
     `${leaseField('object', 'renewTime', "''")}.substring(0, ${secondCharacters})`,
   ),
 );
@@ -198,7 +212,8 @@ function renewTimeIn(variable: string): string {
   return `${record(variable)}.find(${renewTimeMember})`;
 }
 
-const ownsRecord = `${literal(`f:${annotationKey}`)} in m.?fieldsV1[?'f:metadata'][?'f:annotations'].orValue({})`;
+const ownsRecord: Owns = (entry) =>
+  `${literal(`f:${annotationKey}`)} in ${entry}.?fieldsV1[?'f:metadata'][?'f:annotations'].orValue({})`;
 
 const smallRecords = all(
   `size(${record('object')}) <= ${recordCharactersMax}`,
@@ -220,7 +235,7 @@ const plainRecordRenewal = all(
   // Of the same form and length, so that text order is the order of time.
   `size(${renewTimeIn('object')}) == size(${renewTimeIn('oldObject')})`,
   `${renewTimeIn('object')} > ${renewTimeIn('oldObject')}`,
-  stampedByThisWrite(ownsRecord, `${renewTimeIn('object')}.find(${toTheSecond}).replace(' ', 'T')`),
+  stampedByThisWrite(ownsRecord, [], `${renewTimeIn('object')}.find(${toTheSecond}).replace(' ', 'T')`),
 );
 
 /**
@@ -231,7 +246,7 @@ const untouchedRecord = all(
   fewEntries,
   smallRecords,
   `${record('object')} == ${record('oldObject')}`,
-  `${entries('object')}.filter(m, ${ownsRecord}).size() == ${entries('oldObject')}.filter(m, ${ownsRecord}).size()`,
-  `${entries('object')}.filter(m, ${ownsRecord}).all(m, ${isOldEntry})`,
-  `${entries('object')}.filter(m, ${not(isOldEntry)}).size() <= 1`,
+  `${entries('object')}.filter(m, ${ownsRecord('m')}).size() == ${entries('oldObject')}.filter(m, ${ownsRecord('m')}).size()`,
+  `${entries('object')}.filter(m, ${ownsRecord('m')}).all(m, ${isOldEntry([ownsRecord])})`,
+  `${entries('object')}.filter(m, ${not(isOldEntry([ownsRecord]))}).size() <= 1`,
 );
