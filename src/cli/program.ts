@@ -1,7 +1,7 @@
 /**
  * The command line: what can be said, and which function hears it. Every flag can also be given as a variable.
  */
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
 
 /** The functions behind the commands. Each resolves to the exit code. */
@@ -54,7 +54,12 @@ function withServeFlags(command: Command): Command {
     .addOption(
       flag('--webhook-url <url>', 'register this URL instead of the Service: for serving from outside'),
     )
-    .addOption(flag('--inspect-renewals', 'have plain renewals reviewed too').default(false))
+    .addOption(
+      flag('--inspect-renewals [boolean]', 'have plain renewals reviewed too')
+        .preset('true')
+        .argParser(booleanOf)
+        .default(false),
+    )
     .addOption(flag('--log-level <level>', 'error, warn, info or debug').default('info'));
 }
 
@@ -62,6 +67,13 @@ function withServeFlags(command: Command): Command {
 function flag(flags: string, description: string): Option {
   const option = new Option(flags, description);
   return option.env(`LOCKWARDEN_${option.name().toUpperCase().replaceAll('-', '_')}`);
+}
+
+/** NB: of a flag without a value, commander takes any variable for yes, `false` included. */
+function booleanOf(value: string): boolean {
+  if (value === 'true') return true;
+  if (value === 'false') return false;
+  throw new InvalidArgumentError('Give true or false.');
 }
 
 const programExamples = `

@@ -95,6 +95,20 @@ describe('the command line', () => {
     }
   });
 
+  it.each([
+    ['true', true],
+    ['false', false],
+  ])('a variable that says %s about a flag without a value means it', async (value, inspectRenewals) => {
+    process.env['LOCKWARDEN_INSPECT_RENEWALS'] = value;
+    try {
+      const { done, serving } = run(['serve']);
+      await done;
+      expect(serving()).toMatchObject({ inspectRenewals });
+    } finally {
+      delete process.env['LOCKWARDEN_INSPECT_RENEWALS'];
+    }
+  });
+
   it('help names each flag with its variable, and gives examples', async () => {
     const { done, text } = run(['serve', '--help']);
     await done;
@@ -116,12 +130,14 @@ describe('the command line', () => {
     expect(text()).toContain('Examples:');
   });
 
-  it.each([[['serve', '--nonsense']], [['nonsense']], [['serve', '--port']]])(
-    '%j is wrong usage',
-    async (args) => {
-      const { done, text } = run(args);
-      expect(await done).toMatchObject({ name: 'CommanderError' });
-      expect(text()).toContain('error:');
-    },
-  );
+  it.each([
+    [['serve', '--nonsense']],
+    [['nonsense']],
+    [['serve', '--port']],
+    [['serve', '--inspect-renewals', 'perhaps']],
+  ])('%j is wrong usage', async (args) => {
+    const { done, text } = run(args);
+    expect(await done).toMatchObject({ name: 'CommanderError' });
+    expect(text()).toContain('error:');
+  });
 });
