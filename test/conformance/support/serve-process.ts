@@ -4,8 +4,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import type { KubeClient } from '../../../src/kube/client.ts';
 import { rejectionMessage } from '../../../src/review/record.ts';
 import { endWithParent } from '../../../src/sandbox/parent-watch.ts';
+import { failureOf } from '../../kube/support/cluster.ts';
 
 const program = fileURLToPath(new URL('../../../bin/lockwarden.js', import.meta.url));
 
@@ -59,7 +61,7 @@ export interface ServeProcess {
   readonly output: string;
   /** How it ended. */
   readonly exit: Promise<Exit>;
-  /** The refusals among its lines. */
+  /** The refusals of real writes, which dry runs are not, among its lines. */
   rejections(): readonly LogLine[];
   /** The first line with this message for which `where` holds, logged already or yet to come. */
   untilLine(message: string, where?: (line: LogLine) => boolean): Promise<LogLine>;
@@ -179,7 +181,8 @@ export function startServe(options: ServeOptions = {}): ServeProcess {
       return output;
     },
     exit,
-    rejections: () => lines.filter(({ msg }) => msg === rejectionMessage),
+    rejections: () =>
+      lines.filter(({ msg, ...line }) => msg === rejectionMessage && line['dryRun'] === false),
     untilLine,
     get,
     untilReady: () => until('ready', async () => (await get('/readyz')).status === 200),
@@ -191,6 +194,32 @@ export function startServe(options: ServeOptions = {}): ServeProcess {
     kill,
     [Symbol.asyncDispose]: kill,
   };
+}
+
+/**
+ * Resolves once the API server asks the lockwarden that is registered: it takes in a configuration a moment after it was
+ * written. A promise of long ago is refused whatever else is known, and a dry run leaves nothing behind.
+ */
+export async function untilCalled(client: KubeClient): Promise<void> {
+  const deadline = AbortSignal.timeout(patienceMs);
+  const record = {
+    holderIdentity: 'nobody',
+    leaseDurationSeconds: 15,
+    renewTime: '2020-01-01T00:00:00.000000Z',
+  };
+  for (;;) {
+    const failure = await failureOf(
+      client.request({
+        method: 'POST',
+        path: '/apis/coordination.k8s.io/v1/namespaces/default/leases',
+        query: { dryRun: 'All' },
+        body: { metadata: { name: 'is-anybody-there' }, spec: record },
+      }),
+    );
+    if (failure?.message.includes('[lockwarden S1 StaleRenewTime') === true) return;
+    if (deadline.aborted) throw new Error(`lockwarden is not called: ${failure?.message ?? 'allowed'}`);
+    await sleep(pollMs);
+  }
 }
 
 function spawnLockwarden(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
