@@ -31,7 +31,7 @@ export async function untilAgreed<T>(attempt: () => Promise<T>, options: RetryOp
       if (!(error instanceof KubeError)) throw error;
       // What was given up at the end of the process is no failure to tell of.
       if (error.kind === 'aborted') break;
-      const retryInMs = Math.round(backoff.nextMs(error.retryAfterMs));
+      const retryInMs = backoff.nextMs(error.retryAfterMs);
       logger.warn({ reason: error.message, retryInMs }, message);
       onFailure?.(error.message);
       await sleep(retryInMs, signal);

@@ -36,12 +36,12 @@ export class Backoff {
     return this.#attempts;
   }
 
-  /** The next delay in milliseconds, never below `atLeastMs` (a server's `Retry-After`). */
+  /** The next delay in whole milliseconds, never below `atLeastMs` (a server's `Retry-After`). */
   nextMs(atLeastMs = 0): number {
     // NB: 2 ** attempts overflows to Infinity after a thousand attempts; the cap holds all the same.
     const stepMs = Math.min(this.#capMs, this.#baseMs * 2 ** this.#attempts);
     this.#attempts += 1;
-    return Math.max(atLeastMs, stepMs * (0.5 + this.#random() / 2));
+    return Math.max(atLeastMs, Math.round(stepMs * (0.5 + this.#random() / 2)));
   }
 
   /** Starts over: what was tried has worked. */

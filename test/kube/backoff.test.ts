@@ -27,7 +27,7 @@ describe('back-off', () => {
           const backoff = new Backoff({ baseMs: 100, capMs: 1000, random: () => random });
           let delayMs = 0;
           for (let each = 0; each <= attempts; each += 1) delayMs = backoff.nextMs();
-          return delayMs >= 50 && delayMs <= 1000;
+          return delayMs >= 50 && delayMs <= 1000 && Number.isInteger(delayMs);
         },
       ),
       { numRuns: 50 },
