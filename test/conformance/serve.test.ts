@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { rejectionMessage } from '../../src/review/record.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
 import { freePorts } from '../../src/sandbox/free-port.ts';
 import { failureOf } from '../kube/support/cluster.ts';
@@ -186,11 +187,9 @@ describe('serving', () => {
     expect(refusal?.message).toMatch(
       /lease\/\S+\/taken: another identity takes the lock .* held by `alice` for 15 s at a time; last renewed .* ago \(as lockwarden observed\); free in at most \d+ s; \[lockwarden U15 PrematureTakeover, built-in defaults\]$/,
     );
-    await lockwarden.untilMetric(
-      'lockwarden_admission_decisions_total',
-      { kind: 'Lease', outcome: 'Deny', reason: 'PrematureTakeover' },
-      (value) => value === 1,
-    );
+    await lockwarden.untilLine(rejectionMessage, ({ name }) => name === 'taken');
+    const labels = { kind: 'Lease', outcome: 'Deny', reason: 'PrematureTakeover' };
+    expect(await lockwarden.metric('lockwarden_admission_decisions_total', labels)).toBe(1);
     expect(lockwarden.rejections()).toEqual([
       {
         level: 'warn',
