@@ -6,7 +6,7 @@
  * (a dead leader looks alive), slow (a live leader looks dead), or the judge's own clock may be off by an hour or step.
  * So nobody's claim is trusted. W is bounded by what the API server stamped and by what this replica saw on its
  * monotonic clock, each of which yields an interval for the promise's age. Sound intervals can only be narrowed by one
- * another; where they contradict (a suspended machine, API servers whose clocks disagree) the wider view is taken.
+ * another; where they contradict by more than a write's latency explains (a suspended machine) the wider view is taken.
  *
  *   observed   this replica saw the write: on its way in (age at most) and stored (age at least); or saw its very stamp
  *   stamped    the entry that owns the renew time: age at least. At most as well, but only where the recorded renew
@@ -72,7 +72,7 @@ export function expiryOf(
     bounds.length > 0 ? 'observed' : stamp !== null && now !== null ? 'stamped' : 'recorded';
   if (stamp !== null && now !== null) bounds.push(stampedBounds(stamp, renewTime.at, now, toleranceMs));
 
-  const ageMs = narrow(bounds);
+  const ageMs = narrow(bounds, toleranceMs);
   const dueMs = leaseDurationMs - toleranceMs;
   const verdict = ageMs.max <= dueMs ? 'live' : ageMs.min >= dueMs ? 'expired' : 'doubt';
   return { verdict, holder, leaseDurationMs, ageMs, source };
@@ -117,12 +117,22 @@ function ageSince(stamp: ServerMs, now: Interval): Interval {
   return { min: Math.max(0, now.min - stamp - stampResolutionMs), max: Math.max(0, now.max - stamp) };
 }
 
-function narrow(bounds: readonly Interval[]): Interval {
+/**
+ * What all bounds allow. Where two miss each other by no more than the tolerance, the truth lies between them: a stamp
+ * is put on before the write reaches the replica, and perhaps by an API server whose clock is not that of the next.
+ */
+function narrow(bounds: readonly Interval[], toleranceMs: number): Interval {
   let narrowed = unboundedAge;
   for (const bound of bounds) {
-    const both = intersect(narrowed, bound);
+    const both = intersect(narrowed, bound) ?? gap(narrowed, bound, toleranceMs);
     if (both === null) return bounds.reduce(hull);
     narrowed = both;
   }
   return narrowed;
+}
+
+/** What lies between two intervals that do not meet, or null where it is wider than `widthMax`. */
+function gap(a: Interval, b: Interval, widthMax: number): Interval | null {
+  const between = { min: Math.min(a.max, b.max), max: Math.max(a.min, b.min) };
+  return between.max - between.min <= widthMax ? between : null;
 }

@@ -13,7 +13,10 @@ import { facts, lock, observedFor, pod, record, stored, t0, update } from '../su
 
 const { toleranceMs } = builtInDefaults;
 
-/** A duration (s), the true age of the promise (ms), the holder's and the candidate's clock offsets (ms), and where in its second W falls. */
+/**
+ * A duration (s), the true age of the promise (ms), the holder's and the candidate's clock offsets (ms), where in its
+ * second W falls, and how long the promise took to the API server and from its stamp to the replica (ms).
+ */
 const election = fc.record({
   durationS: fc.integer({ min: 2, max: 120 }),
   ageMs: fc.integer({ min: 0, max: 300_000 }),
@@ -21,6 +24,7 @@ const election = fc.record({
   candidateOffsetMs: fc.integer({ min: -7_200_000, max: 7_200_000 }),
   phaseMs: fc.integer({ min: 0, max: 999 }),
   latencyMs: fc.integer({ min: 0, max: 900 }),
+  arrivalMs: fc.integer({ min: 0, max: 900 }),
   observed: fc.boolean(),
   tracked: fc.boolean(),
 });
@@ -46,7 +50,7 @@ function takeoverOf(e: Election, tracked = e.tracked): { write: LockWrite; known
   const after = stored(claim, now, tracked ? 'b' : null, before);
   return {
     write: update(before, after),
-    known: facts(e.observed ? { observation: observedFor(e.ageMs) } : {}),
+    known: facts(e.observed ? { observation: observedFor(Math.max(0, e.ageMs - e.arrivalMs)) } : {}),
   };
 }
 

@@ -151,6 +151,31 @@ describe('E5: contradicting evidence widens', () => {
   });
 });
 
+describe('E5: latency is no contradiction', () => {
+  // Stamped at the end of a second, seen by the replica in the next one.
+  const seen = (lateMs: number, ageMs: number) => {
+    const storedAt = t0 + 990;
+    const state = stored(record({ holder: 'a', renewed: storedAt - 60_000 }), storedAt, 'a');
+    const observation = observedFor(ageMs - lateMs);
+    return expiryOf(state, observation, stampedNow(990 + ageMs - ((990 + ageMs) % 1000)), tolerance);
+  };
+
+  it('E5: a promise that the replica saw some time after its stamp stays live, whatever the holder’s clock', () => {
+    expect(seen(0, 2010)).toMatchObject({ verdict: 'live', ageMs: { min: 2010, max: 2010 } });
+    expect(seen(400, 2010)).toMatchObject({ verdict: 'live', ageMs: { min: 1610, max: 2000 } });
+  });
+
+  it('E5: it expires by what the replica saw', () => {
+    expect(seen(400, 14_400)).toMatchObject({ verdict: 'live', ageMs: { max: 14_000 } });
+    expect(seen(400, 14_401).verdict).toBe('expired');
+  });
+
+  it('E5: beyond the tolerance it is doubt', () => {
+    expect(seen(1000, 2010).verdict).toBe('live');
+    expect(seen(1011, 2010)).toMatchObject({ verdict: 'doubt', ageMs: { max: Infinity } });
+  });
+});
+
 describe('E6: no promise', () => {
   it('E6: nobody holds it: free; no duration or no renew time: untimed', () => {
     expect(expiryOf(null, null, null, tolerance).verdict).toBe('free');
