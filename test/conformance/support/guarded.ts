@@ -1,0 +1,96 @@
+/** A guard in this process, as `serve` would run it, and the lines of its log. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { pino } from 'pino';
+
+import { systemClock } from '../../../src/clock.ts';
+import type { ServeConfig } from '../../../src/config.ts';
+import { Guard } from '../../../src/guard/guard.ts';
+import { createKubeClient, type KubeClient } from '../../../src/kube/client.ts';
+import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts';
+import { rejectionMessage, type RejectionRecord } from '../../../src/review/record.ts';
+import { failureOf, leaderAnnotation } from '../../kube/support/cluster.ts';
+
+/** A guard that the API server asks. */
+export interface Guarded {
+  /** The refusals in its log so far. */
+  rejections(): readonly RejectionRecord[];
+  stop(): Promise<void>;
+}
+
+/** LIMIT: an API server takes in a new configuration within a second; a machine that is busy takes its time. */
+const patienceMs = 20_000;
+const pollMs = 50;
+
+/** Starts a guard of the cluster of `kubeconfig`, and resolves once the API server calls it for every kind of lock. */
+export async function startGuarded(
+  kubeconfig: string,
+  options: Partial<Pick<ServeConfig, 'inspectRenewals'>> = {},
+): Promise<Guarded> {
+  const lines: (RejectionRecord & { readonly msg: string })[] = [];
+  const write = (line: string): void => {
+    lines.push(JSON.parse(line) as (typeof lines)[number]);
+  };
+  const log = pino({ level: 'debug', base: null }, { write });
+  const guard = new Guard(configOf(kubeconfig, options), { log, clock: systemClock() });
+  try {
+    await guard.start();
+    await untilCalled(kubeconfig, guard);
+  } catch (error) {
+    await guard.stop();
+    throw error;
+  }
+  return {
+    rejections: () => lines.filter((line) => line.msg === rejectionMessage),
+    stop: () => guard.stop(),
+  };
+}
+
+function configOf(
+  kubeconfig: string,
+  { inspectRenewals = false }: { inspectRenewals?: boolean },
+): ServeConfig {
+  return {
+    kubeconfig,
+    context: null,
+    namespace: 'lockwarden-system',
+    port: 0,
+    healthPort: 0,
+    bindAddress: '127.0.0.1',
+    webhookUrl: new URL('https://127.0.0.1:0/validate'),
+    inspectRenewals,
+    logLevel: 'debug',
+  };
+}
+
+/** A promise of long ago is refused whatever else is known, and a dry run leaves nothing behind. */
+async function untilCalled(kubeconfig: string, guard: Guard): Promise<void> {
+  const client = createKubeClient(loadKubeconfig({ file: kubeconfig }));
+  const deadline = AbortSignal.timeout(patienceMs);
+  const name = 'asks-whether-it-is-guarded';
+  const long = '2020-01-01T00:00:00.000000Z';
+  const record = { holderIdentity: name, leaseDurationSeconds: 15, renewTime: long };
+  const annotations = { [leaderAnnotation]: JSON.stringify(record) };
+  try {
+    for (;;) {
+      const called = await Promise.all([
+        isRefused(client, '/apis/coordination.k8s.io/v1/namespaces/default/leases', {
+          metadata: { name },
+          spec: record,
+        }),
+        isRefused(client, '/api/v1/namespaces/default/configmaps', { metadata: { name, annotations } }),
+      ]);
+      if (guard.readiness.ready && called.every((each) => each)) return;
+      if (deadline.aborted)
+        throw new Error(`not called, or not ready: ${JSON.stringify(guard.readiness.states())}`);
+      await sleep(pollMs);
+    }
+  } finally {
+    client.close();
+  }
+}
+
+async function isRefused(client: KubeClient, path: string, body: object): Promise<boolean> {
+  const failure = await failureOf(client.request({ method: 'POST', path, query: { dryRun: 'All' }, body }));
+  return failure?.message.includes('[lockwarden S1 StaleRenewTime') === true;
+}
