@@ -116,7 +116,7 @@ describe('the API server', () => {
   });
 });
 
-describe('what it is told cannot be used', () => {
+describe.concurrent('what it is told cannot be used', () => {
   /** Ends with this one sentence. */
   async function expectEnd(
     args: readonly string[],

@@ -90,7 +90,7 @@ async function expectEnd(lockwarden: ServeProcess, signal: NodeJS.Signals): Prom
   ]);
 }
 
-describe('called', () => {
+describe.concurrent('called', () => {
   test('for help, it lists every flag with its variable', async () => {
     const { code, stdout, stderr } = await runLockwarden(['serve', '--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
