@@ -3,16 +3,20 @@
  */
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
-import { buildProgram } from './cli/program.ts';
-import { serve } from './cli/serve.ts';
-import { start } from './cli/start.ts';
+import { buildProgram, type Actions } from './cli/program.ts';
 import { exitCodeOf, LockwardenError } from './errors.ts';
 import { asLockwardenError, KubeError } from './kube/errors.ts';
+
+/** Loaded when they are called for: help and wrong usage need not wait for a Kubernetes client. */
+const actions: Actions = {
+  serve: async (options) => (await import('./cli/serve.ts')).serve(options),
+  start: async (options) => (await import('./cli/start.ts')).start(options),
+};
 
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */
 export async function main(args: readonly string[]): Promise<number> {
   let exitCode = 0;
-  const program = buildProgram({ serve, start }, version(), (code) => {
+  const program = buildProgram(actions, version(), (code) => {
     exitCode = code;
   });
   for (const command of [program, ...program.commands]) command.exitOverride();
