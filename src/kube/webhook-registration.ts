@@ -44,6 +44,10 @@ export class WebhookRegistration {
   readonly #backoff: Backoff;
   readonly #watch: Watch;
   readonly #stopping = new AbortController();
+  /** Aborted only when a removal is given up: a write that is under way at the end may still be stored, so it is waited for. */
+  readonly #givenUp = new AbortController();
+  /** The write under way; resolves whether it succeeds or not. */
+  #writing: Promise<unknown> = Promise.resolve();
   #desired: WebhookConfiguration;
   #registered = false;
   #lastRepairAt = -Infinity;
@@ -90,6 +94,7 @@ export class WebhookRegistration {
     this.#stopping.abort();
     await this.#watch.stop();
     await this.#repairing;
+    await this.#writing;
   }
 
   /**
@@ -99,6 +104,10 @@ export class WebhookRegistration {
    * @throws KubeError
    */
   async remove(signal?: AbortSignal): Promise<void> {
+    signal?.addEventListener('abort', () => {
+      this.#givenUp.abort();
+    });
+    if (signal?.aborted === true) this.#givenUp.abort();
     await this.stop();
     for (let conflicts = 0; ; conflicts += 1) {
       const found = await this.#read(signal);
@@ -178,7 +187,12 @@ export class WebhookRegistration {
       const found = await this.#read(signal);
       const changed = this.#changed(found);
       try {
-        if (changed.length > 0) await this.#write(found, signal);
+        if (changed.length > 0) {
+          if (signal.aborted) throw new KubeError('aborted', 'the registration has ended');
+          const writing = this.#write(found);
+          this.#writing = writing.catch(() => undefined);
+          await writing;
+        }
         this.#found(true);
         return changed;
       } catch (error) {
@@ -203,7 +217,8 @@ export class WebhookRegistration {
     }
   }
 
-  async #write(found: JsonObject | null, signal: AbortSignal): Promise<void> {
+  async #write(found: JsonObject | null): Promise<void> {
+    const { signal } = this.#givenUp;
     if (found === null) {
       await this.#client.request({
         method: 'POST',

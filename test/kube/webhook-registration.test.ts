@@ -16,6 +16,9 @@ class Store {
   refusal: { readonly status: number; readonly body: object } | null = null;
   /** Leaves requests without an answer from now on; `hanging` resolves at the first. */
   hangs = false;
+  /** Carries the next write out only when it is called. */
+  held: (() => void) | null = null;
+  holdsNextWrite = false;
   readonly hanging: Promise<void>;
   #hung: () => void = () => undefined;
   #version = 1;
@@ -62,6 +65,14 @@ class Store {
   }
 
   #write(asked: Asked): void {
+    if (this.holdsNextWrite) {
+      this.holdsNextWrite = false;
+      this.held = () => {
+        this.#write(asked);
+      };
+      this.#hung();
+      return;
+    }
     const { refusal } = this;
     this.refusal = null;
     if (refusal !== null) {
@@ -284,6 +295,17 @@ describe('removing', () => {
     hurry.abort();
     await expect(removing).rejects.toMatchObject({ kind: 'aborted' });
     expect(registration.registered).toBe(true);
+  });
+
+  test('waits for a write that is under way: the API server may store it after all', async () => {
+    store.holdsNextWrite = true;
+    const registering = registration.register();
+    await store.hanging;
+    const removing = registration.remove();
+    store.held?.();
+    await Promise.allSettled([registering, removing]);
+    expect(store.writes.lines.at(-1)).toMatch(/^DELETE/);
+    expect(store.object).toBeNull();
   });
 
   test('is done when it is gone already', async () => {
