@@ -7,7 +7,7 @@ import { AuthenticationV1Api, VersionApi } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 import { startControlPlane } from '../../src/sandbox/control-plane.ts';
-import { startElector, type GoElector } from '../support/go-elector.ts';
+import { Elector } from '../../src/scene/elector.ts';
 import { connect, createTestNamespace, type TestNamespace } from '../support/identities.ts';
 
 const kubeconfig = inject('kubeconfig');
@@ -59,13 +59,13 @@ describe('control plane', () => {
 });
 
 describe('client-go electors without lockwarden', () => {
-  const electors: GoElector[] = [];
+  const electors: Elector[] = [];
 
   afterAll(() => Promise.all(electors.map((candidate) => candidate.kill())));
 
-  const start = async (identity: string, name: string, releaseOnCancel = false): Promise<GoElector> => {
+  const start = async (identity: string, name: string, releaseOnCancel = false): Promise<Elector> => {
     const pod = await namespace.pod(identity, 'candidate');
-    const candidate = startElector({
+    const candidate = new Elector({
       binary: elector,
       kubeconfig: pod.kubeconfig,
       namespace: namespace.name,

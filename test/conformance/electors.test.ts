@@ -8,20 +8,20 @@ import { createKubeClient } from '../../src/kube/client.ts';
 import type { KubeError } from '../../src/kube/errors.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
+import { Elector, type ElectorOptions } from '../../src/scene/elector.ts';
 import { failureOf } from '../kube/support/cluster.ts';
-import { startElector, type ElectorOptions, type GoElector } from '../support/go-elector.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate, type Candidate } from './support/candidate.ts';
 import { startServe, untilCalled, type ServeProcess } from './support/serve-process.ts';
 
-/** The electors' default, as `startElector` has it. */
+/** The electors' default, as `Elector` has it. */
 const leaseDurationMs = 3_000;
 
 let controlPlane: ControlPlane;
 let namespace: TestNamespace;
 let lockwarden: ServeProcess;
 let rogue: Candidate;
-let electors: GoElector[] = [];
+let electors: Elector[] = [];
 
 beforeAll(async () => {
   controlPlane = await startControlPlane({ binaries: inject('binaries'), audit: true });
@@ -56,17 +56,17 @@ async function start(
   name: string,
   identity: string,
   options: Partial<ElectorOptions> = {},
-): Promise<GoElector> {
+): Promise<Elector> {
   const { kubeconfig } = await namespace.pod(identity, 'candidate');
   const binary = inject('elector');
-  const elector = startElector({ binary, kubeconfig, namespace: namespace.name, name, identity, ...options });
+  const elector = new Elector({ binary, kubeconfig, namespace: namespace.name, name, identity, ...options });
   electors.push(elector);
   return elector;
 }
 
 interface Election {
-  readonly leader: GoElector;
-  readonly others: readonly GoElector[];
+  readonly leader: Elector;
+  readonly others: readonly Elector[];
 }
 
 /** An election with a leader that everybody knows. Candidates are called after the lock: `crash-0`, `crash-1`... */
@@ -81,7 +81,7 @@ async function elect(name: string, count: number, options: Partial<ElectorOption
 }
 
 /** Who leads next. */
-async function next(others: readonly GoElector[]): Promise<GoElector> {
+async function next(others: readonly Elector[]): Promise<Elector> {
   const { identity } = await Promise.race(others.map((each) => each.until('started-leading')));
   return others.find((each) => each.identity === identity)!;
 }
@@ -155,7 +155,7 @@ async function expectNoneRefused(lock: string): Promise<void> {
 }
 
 /** Nothing has troubled it since it began to lead. Candidates that start together may trip over each other before. */
-function expectUntroubled({ identity, events }: GoElector): void {
+function expectUntroubled({ identity, events }: Elector): void {
   const leading = events.slice(events.findIndex(({ event }) => event === 'started-leading'));
   expect(leading.filter(({ event }) => event === 'stopped-leading' || event === 'error')).toEqual([]);
   expect(events.filter(({ event }) => event === 'new-leader').at(-1)).toMatchObject({ leader: identity });
