@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { buildProgram, type Actions } from './cli/program.ts';
-import { exitCodeOf, LockwardenError } from './errors.ts';
+import { exitCodeOf, LockwardenError, systemCodeOf } from './errors.ts';
 import { asLockwardenError, KubeError } from './kube/errors.ts';
 
 /** Loaded when they are called for: help and wrong usage need not wait for a Kubernetes client. */
@@ -16,6 +16,7 @@ const actions: Actions = {
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */
 export async function main(args: readonly string[]): Promise<number> {
   let exitCode = 0;
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreGoneReader);
   const program = buildProgram(actions, version(), (code) => {
     exitCode = code;
   });
@@ -26,6 +27,11 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     return tell(error);
   }
+}
+
+/** `lockwarden --help | head` is no failure, and a guard whose log nobody reads goes on guarding. */
+function ignoreGoneReader(error: Error): void {
+  if (systemCodeOf(error) !== 'EPIPE') throw error;
 }
 
 function tell(error: unknown): number {
