@@ -55,6 +55,22 @@ describe('the API server’s clock', () => {
     expect(clock.steppedAt).toBeNull();
   });
 
+  it('goes on covering them as further answers come in', () => {
+    let clock = sample(sample(unknownClock, 0, 10), 10_000, 10, offset + 3000);
+    clock = sample(clock, 20_000, 10, offset + 1500);
+    const now = serverTimeAt(clock, monotonicMs(30_000));
+    expect(now?.min).toBeLessThanOrEqual(offset + 30_000);
+    expect(now?.max).toBeGreaterThanOrEqual(offset + 33_000);
+    expect(clock.steppedAt).toBeNull();
+  });
+
+  it('allows for five seconds between them, and takes any more for a step', () => {
+    const first = sampleDate(unknownClock, monotonicMs(0), monotonicMs(0), serverMs(0));
+    const after = (ms: number) => sampleDate(first, monotonicMs(0), monotonicMs(0), serverMs(ms));
+    expect(after(6000).steppedAt).toBeNull();
+    expect(after(6001).steppedAt).toBe(0);
+  });
+
   it('notices that the monotonic clock stood still, and forgets what it knew', () => {
     const clock = sample(sample(unknownClock, 0, 10), 10_000, 10, offset + 3_600_000);
     expect(clock.steppedAt).toBe(10_010);
