@@ -3,6 +3,7 @@ import { decide } from '../../src/core/decide.ts';
 import type { LockState } from '../../src/core/lock.ts';
 import { builtInDefaults } from '../../src/core/settings.ts';
 import {
+  create,
   entry,
   facts,
   observedFor,
@@ -101,6 +102,26 @@ describe('U18: the stamps of a live lock stay as the API server wrote them', () 
     expect(judge(heldByA, after)).toEqual([]);
   });
 
+  it('U18: an entry forged beside a renewal is refused, though no stamp moves back', () => {
+    const label = entry('kubectl', t0 - 60_000);
+    const before = withEntries(heldByA, [owner, label]);
+    const renewed = stored(record({ holder: 'a', renewed: t0 + 5000, acquired: t0 }), t0 + 5000);
+    const mine = entry('a', t0 + 5000, { renewTime: true, holder: true });
+    expect(judge(before, withEntries(renewed, [mine, label]))).toEqual([]);
+    expect(judge(before, withEntries(renewed, [mine, entry('kubectl', t0 + 60_000)]))).toEqual([
+      'U18 EvidenceTampered Deny',
+    ]);
+  });
+
+  it('U18: moving the stamp to an entry that has long been there is refused', () => {
+    const before = withEntries(heldByA, [owner, entry('kubectl', t0)]);
+    const after = withEntries(heldByA, [
+      entry('a', t0, { holder: true }),
+      entry('kubectl', t0, { renewTime: true }),
+    ]);
+    expect(judge(before, after)).toEqual(['U18 EvidenceTampered Deny']);
+  });
+
   it('U18: an untracked lock has no stamps to lose', () => {
     const untracked = withEntries(heldByA, []);
     expect(judge(untracked, untracked)).toEqual([]);
@@ -121,6 +142,34 @@ describe('U19: no entries but the one that the API server writes', () => {
     expect(judge(long(65), long(66))).toEqual(['U19 EvidenceTampered Deny']);
     expect(judge(long(65), long(65))).toEqual([]);
     expect(judge(long(1), long(64))).toEqual([]);
+  });
+
+  it('U19: planting one entry beside a renewal in the second of the one before is refused', () => {
+    const renewed = stored(record({ holder: 'a', renewed: t0 + 500, acquired: t0 }), t0 + 500);
+    expect(judge(heldByA, withEntries(renewed, [owner]))).toEqual([]);
+    expect(judge(heldByA, withEntries(renewed, [owner, entry('x', t0)]))).toContain(
+      'U19 EvidenceTampered Deny',
+    );
+  });
+
+  it('U19: entries that were there are not planted, whatever their times', () => {
+    const free = withEntries(stored(record({ holder: null }), t0), [entry('x', t0), entry('y', t0)]);
+    expect(judge(free, withEntries(free, [entry('x', t0 + 5000), entry('y', t0 + 5000)]))).toEqual([]);
+  });
+
+  it('U19: a lock is not created with more than 64 entries', () => {
+    const created = (count: number) => create({ ...heldByA, stamps: { entries: [owner], count } }, user());
+    expect(decide(created(64), facts(), builtInDefaults).violations).toEqual([]);
+    expect(decide(created(65), facts(), builtInDefaults).violations).toMatchObject([{ clause: 'U19' }]);
+  });
+
+  it('U19: nor with planted ones, be it without a holder', () => {
+    const free = withEntries(stored(record({ holder: null }), t0), [entry('x', t0), entry('y', t0)]);
+    expect(decide(create(free), facts(), builtInDefaults)).toMatchObject({
+      outcome: 'Deny',
+      transition: 'create-free',
+      violations: [{ clause: 'U19', reason: 'EvidenceTampered' }],
+    });
   });
 
   it('U19: a forged present beside a takeover does not make a live lock look expired', () => {
