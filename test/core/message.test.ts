@@ -4,7 +4,7 @@ import type { Facts } from '../../src/core/facts.ts';
 import type { LockWrite } from '../../src/core/lock.ts';
 import { quote } from '../../src/core/message.ts';
 import { builtInDefaults } from '../../src/core/settings.ts';
-import { create, facts, observedFor, record, stored, t0, update } from '../support/locks.ts';
+import { create, facts, lock, observedFor, record, stored, t0, update } from '../support/locks.ts';
 
 const heldByA = stored(record({ holder: 'a' }), t0, 'a');
 const takenAfter = (ms: number) =>
@@ -62,6 +62,22 @@ describe('the sentence that a person reads', () => {
     );
   });
 
+  it('speaks of it too where the lock was re-created without a holder', () => {
+    const tombstone = {
+      state: heldByA,
+      observation: observedFor(3000),
+      attribution: 'other',
+      holderPod: null,
+    } as const;
+    const free = stored(record({ holder: null, renewed: null }), t0 + 2000, 'operator');
+    const taken = stored(record({ holder: 'b', renewed: t0 + 3000, transitions: 1 }), t0 + 3000, 'b', free);
+    expect(messageOf(update(free, taken), facts({ tombstone }))).toBe(
+      'lease/team/election: a live lock was deleted, and another identity takes it before its lease has run out; ' +
+        'held by `a` for 15 s at a time; last renewed 3 s ago (as lockwarden observed); free in at most 12 s; ' +
+        '[lockwarden U3 PrematureRecreation, built-in defaults]',
+    );
+  });
+
   it('says nothing of a promise where there is none', () => {
     const untimed = stored(record({ holder: 'a', durationS: null }), t0, 'a');
     const taken = stored(
@@ -84,6 +100,15 @@ describe('the sentence that a person reads', () => {
     const message = messageOf(long, facts({ observation: observedFor(3000) }));
     expect(message).toHaveLength(1024);
     expect(message.endsWith('…')).toBe(true);
+  });
+
+  it('is whole as long as it fits', () => {
+    const known = facts({ observation: observedFor(3000) });
+    const named = (name: string) => messageOf({ ...takenAfter(3000), lock: { ...lock, name } }, known);
+    const room = 1024 - named('').length;
+    expect(named('x'.repeat(room))).toHaveLength(1024);
+    expect(named('x'.repeat(room)).endsWith('built-in defaults]')).toBe(true);
+    expect(named('x'.repeat(room + 1)).endsWith('built-in default…')).toBe(true);
   });
 });
 
