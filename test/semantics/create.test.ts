@@ -112,6 +112,35 @@ describe('C3: a deleted live lock is not taken by another before its lease has r
   });
 });
 
+describe('C3: in the name of the holder that the deleted lock had', () => {
+  const after = stored(record({ holder: 'a', renewed: t0 + 3000 }), t0 + 3000);
+  const holderPod = { namespace: 'team', name: 'a', uid: 'a' };
+  const runs = { holderPodState: 'exists' } as const;
+
+  it('C3: refused while the pod that held it runs', () => {
+    const known = facts({ tombstone: { ...buried(3000), holderPod }, bindings: runs });
+    expect(reasonsOf(judge(create(after), known))).toEqual(['C3 PrematureRecreation Deny']);
+    expect(judge(create(after, pod('a')), known).violations).toEqual([]);
+  });
+
+  it('C3: refused by a pod that went by another identity, whoever deleted the lock', () => {
+    for (const attribution of ['other', 'unknown'] as const) {
+      const known = facts({ tombstone: buried(3000, attribution), bindings: { requesterAsserted: 'b' } });
+      expect(reasonsOf(judge(create(after), known))).toEqual(['C3 PrematureRecreation Deny']);
+    }
+  });
+
+  it('C3: allowed in doubt, without a warning: nobody else takes it', () => {
+    const untracked = stored(record({ holder: 'a' }), t0, null);
+    const observation = { ageMs: { min: 0, max: 20_000 }, stampedAt: null };
+    const tombstone: Tombstone = { state: untracked, observation, attribution: 'other', holderPod };
+    expect(judge(create(after), facts({ tombstone, bindings: runs }))).toMatchObject({
+      expiry: { verdict: 'doubt' },
+      violations: [],
+    });
+  });
+});
+
 describe('U19 on creation', () => {
   it('U19: a lock is not created with entries of the creator’s making', () => {
     const after = withEntries(stored(record({ holder: 'b' }), t0), [

@@ -248,6 +248,50 @@ describe('U8: a promise is not renewed by somebody else', () => {
   });
 });
 
+describe('U8: what proves nothing against whoever renews', () => {
+  const renewed = then(heldByA, 2000, { holder: 'a', acquired: t0, transitions: 0 }, 'b');
+  const holderPod = { namespace: 'team', name: 'a', uid: 'a' };
+
+  it('U8: an expired lease is renewed by whoever likes: there is nothing left to protect', () => {
+    const untracked = stored(record({ holder: 'a' }), t0, null);
+    const late = then(untracked, 15_000, { holder: 'a', acquired: t0, transitions: 0 });
+    for (const bindings of [
+      { requesterAsserted: 'b' },
+      { holderPod, holderPodState: 'exists', requesterSuperseded: true },
+    ] as const) {
+      const known = facts({ observation: observedFor(15_000), bindings });
+      expect(judge(update(untracked, late), known)).toMatchObject({ transition: 'renew', violations: [] });
+    }
+  });
+
+  it('U8: having gone by the holder’s own identity', () => {
+    const bindings = { holderPod, holderPodState: 'gone', requesterAsserted: 'a' } as const;
+    const known = facts({ observation: observedFor(2000), bindings });
+    expect(judge(update(heldByA, renewed), known).violations).toEqual([]);
+  });
+
+  it('U8: another pod, as long as it lengthens nothing', () => {
+    const bindings = { holderPod, holderPodState: 'exists' } as const;
+    const known = facts({ observation: observedFor(2000), bindings });
+    expect(judge(update(heldByA, renewed), known).violations).toEqual([]);
+  });
+
+  it('U8: nor does a longer lease, once the holder’s pod is gone', () => {
+    const bindings = { holderPod, holderPodState: 'gone' } as const;
+    const known = facts({ observation: observedFor(2000), bindings });
+    const lengthened = then(heldByA, 2000, {
+      holder: 'a',
+      renewed: t0,
+      transitions: 0,
+      acquired: t0,
+      durationS: 60,
+    });
+    expect(judge(update(heldByA, lengthened), known).violations).toEqual([]);
+    const runs = { ...known, bindings: { ...known.bindings, holderPodState: 'exists' } } as const;
+    expect(reasonsOf(judge(update(heldByA, lengthened), runs))).toEqual(['U8 ForeignRenewal Deny']);
+  });
+});
+
 describe('U9 to U11: release', () => {
   const released = stored(
     record({ holder: null, durationS: 1, renewed: t0 + 2000 }),
