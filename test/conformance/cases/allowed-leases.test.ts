@@ -165,8 +165,8 @@ describe.concurrent('what the API server does on its own', () => {
 
   it('case 35: a dry run leaves nothing behind', async () => {
     const lock = ground.trial('case-35');
-    await lock.allows(() => clientGo(ground.a).create(lock, { holder: 'a', durationS: 3 }));
-    await lock.runsOut(3);
+    await lock.allows(() => clientGo(ground.a).create(lock, { holder: 'a', durationS: 6 }));
+    await lock.runsOut(6);
     const stored = await lock.stored();
     const taken = {
       spec: { holderIdentity: 'b', acquireTime: microTime(), renewTime: microTime(), leaseTransitions: 1 },
@@ -178,7 +178,7 @@ describe.concurrent('what the API server does on its own', () => {
     await lock.allows(() => clientGo(ground.a).renew(lock), { record: { holderIdentity: 'a' } });
     await lock.seen();
     await lock.refuses(
-      () => clientGo(ground.b).take(lock, { holder: 'b', durationS: 3 }),
+      () => clientGo(ground.b).take(lock, { holder: 'b', durationS: 6 }),
       'U15 PrematureTakeover',
     );
   });
