@@ -96,7 +96,8 @@ describe('client-go electors without lockwarden', () => {
     expect(await holderOf('crash')).toBe(next.identity);
     // NB: client-node declares a MicroTime as a Date and delivers the text.
     const waitedMs = Date.parse(next.at) - Date.parse(String(renewed.spec!.renewTime));
-    expect(waitedMs).toBeGreaterThanOrEqual(3_000);
+    // The lease is 3 s on the survivor's monotonic clock; these are wall clocks of two processes.
+    expect(waitedMs).toBeGreaterThanOrEqual(2_500);
     const loser = others.find((other) => other.identity !== next.identity)!;
     await loser.until('new-leader', ({ leader }) => leader === next.identity);
     expect(loser.events.some(({ event }) => event === 'started-leading')).toBe(false);
