@@ -64,6 +64,13 @@ describe('the evidence of an age', () => {
     });
   });
 
+  it('is what lies between where a stamp and an observation miss each other by the tolerance, and no more', () => {
+    const age = (observedMs: number) =>
+      expiryOf(stampedAt0(-60_000), observedFor(observedMs), now(6000), toleranceMs);
+    expect(age(4000)).toMatchObject({ verdict: 'live', ageMs: { min: 4000, max: 5000 } });
+    expect(age(3999)).toMatchObject({ verdict: 'doubt', ageMs: { min: 3999, max: Infinity } });
+  });
+
   it('turns at the tolerance before the end, to the millisecond', () => {
     const untracked = stored(record({ holder: 'a' }), t0, null);
     const verdict = (min: number, max: number) =>

@@ -327,6 +327,7 @@ describe('nothing is objected to', () => {
             record: { ...state.reading.record, renewTime: { raw: '2026-03-01 12:00:00', at: null } },
           },
         };
+  const farAhead = stored(record({ holder: 'a', renewed: t0 + 120_000, acquired: t0 }), t0, 'a');
   const zeroTime = Date.parse('0001-01-01T00:00:00Z');
 
   it.each<[string, LockWrite, Facts]>([
@@ -361,6 +362,16 @@ describe('nothing is objected to', () => {
       'when the renew time is just a minute ahead',
       renewed({ renewed: t0 + 63_000 }),
       facts({ serverNow: at(t0 + 3000) }),
+    ],
+    [
+      'when a lengthening leaves a renew time that is far ahead as it was',
+      update(farAhead, then({ renewed: t0 + 120_000, durationS: 60 }, farAhead, 'a')),
+      facts({ serverNow: at(t0 + 3000) }),
+    ],
+    [
+      'when a record that has no acquire time is renewed',
+      update(stored(record({ acquired: null }), t0, 'a'), then({ acquired: null })),
+      facts(),
     ],
     [
       'when a free lock loses what there was of its record',
