@@ -93,14 +93,20 @@ function questionOf(context: Context): PodRef | null {
         : null;
     case 'create-held':
     case 'acquire':
-      return context.buriedTie === 'ask' && returnsTo(context) ? (facts.tombstone?.holderPod ?? null) : null;
+      return context.buried.verdict === 'live' && context.buriedTie === 'ask' && returnsTo(context)
+        ? (facts.tombstone?.holderPod ?? null)
+        : null;
     case 'delete':
-      return (verdict === 'live' || verdict === 'doubt') &&
-        context.tie === 'ask' &&
-        !collects(context.write.requester)
+      return (verdict === 'live' || verdict === 'doubt') && context.tie === 'ask' && isAttributed(context)
         ? bindings.holderPod
         : null;
     default:
       return null;
   }
+}
+
+/** Whether anything hangs on who deletes: a refusal, or what the tombstone says. */
+function isAttributed({ write, settings }: Context): boolean {
+  if (collects(write.requester) || write.before?.terminating === true) return false;
+  return settings.deletion === 'Deny' || !write.dryRun;
 }

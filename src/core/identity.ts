@@ -52,6 +52,7 @@ export function podOf(requester: Requester): PodRef | null {
 /** The API server's own writes, and the controllers that remove what has lost its reason to exist. */
 const apiServer = 'system:apiserver';
 const collectors: readonly string[] = [
+  apiServer,
   'system:serviceaccount:kube-system:generic-garbage-collector',
   'system:serviceaccount:kube-system:namespace-controller',
   // All controllers, where kube-controller-manager runs without `--use-service-account-credentials`.

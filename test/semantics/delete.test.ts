@@ -34,9 +34,16 @@ describe('D2: the system tidies up', () => {
     it(`D2: ${username} deletes a live lock, and no tombstone stays`, () => {
       const decision = judge(remove(heldByA, user(username)), facts({ observation: live, bindings }));
       expect(decision.effect).toMatchObject({ kind: 'deleted', attribution: 'system' });
-      expect(decision).toMatchObject({ outcome: 'Allow', question: null });
+      expect(decision).toMatchObject({ outcome: 'Allow', violations: [], question: null });
     });
   }
+
+  it('D2: nothing is asked where nothing hangs on the answer', () => {
+    const known = facts({ observation: live, bindings });
+    expect(judge(remove(heldByA, pod('b')), known).question).not.toBeNull();
+    expect(judge(remove({ ...heldByA, terminating: true }, pod('b')), known).question).toBeNull();
+    expect(judge({ ...remove(heldByA, pod('b')), dryRun: true }, known).question).toBeNull();
+  });
 
   it('D2: a deletion that has begun is not judged again', () => {
     const decision = judge(remove({ ...heldByA, terminating: true }), facts({ observation: live }));
