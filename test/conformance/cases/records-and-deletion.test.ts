@@ -48,16 +48,16 @@ describe.concurrent('records in annotations', () => {
     const lock = ground.trial('case-17', { plural: 'configmaps' });
     const python = { a: pythonConfigMap(ground.a), b: pythonConfigMap(ground.b) };
     await lock.allows(() => ground.admin.post(lock, objectOf(lock, { annotations: { note: 'mine' } })));
-    await lock.allows(() => python.a.take(lock, claim('a', 3)), {
-      record: { holderIdentity: 'a', leaseDurationSeconds: '3', leaseTransitions: null },
+    await lock.allows(() => python.a.take(lock, claim('a', 6)), {
+      record: { holderIdentity: 'a', leaseDurationSeconds: '6', leaseTransitions: null },
     });
     const annotations = objectAt(objectAt(await lock.stored(), 'metadata'), 'annotations');
     expect(Object.keys(annotations)).toEqual([leaderAnnotation]);
     await lock.seen();
-    await lock.refuses(() => python.b.take(lock, claim('b', 3)), 'U15 PrematureTakeover');
+    await lock.refuses(() => python.b.take(lock, claim('b', 6)), 'U15 PrematureTakeover');
     await lock.allows(() => python.a.renew(lock));
-    await lock.runsOut(3);
-    await lock.allows(() => python.b.take(lock, claim('b', 3)), { record: { holderIdentity: 'b' } });
+    await lock.runsOut(6);
+    await lock.allows(() => python.b.take(lock, claim('b', 6)), { record: { holderIdentity: 'b' } });
   });
 
   it('case 16: at the change to winter time its naive renew time goes back, which says nothing', async () => {
@@ -172,11 +172,11 @@ describe('deletions of live locks', () => {
   });
 
   it('case 52: another replica deletes it and creates its own, which it may when the lease has run out', async () => {
-    const lock = await heldByA('case-52', 4);
+    const lock = await heldByA('case-52', 7);
     const heldAt = performance.now();
     await deleteAs(ground.b, lock);
     await lock.refuses(() => clientGo(ground.b).create(lock, claim('b')), 'C3 PrematureRecreation');
-    await sleep(Math.max(0, heldAt + 4_000 - performance.now()));
+    await sleep(Math.max(0, heldAt + 7_000 - performance.now()));
     await lock.allows(() => clientGo(ground.b).create(lock, claim('b')), { record: { holderIdentity: 'b' } });
   });
 
