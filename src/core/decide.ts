@@ -8,11 +8,12 @@
 import { contextOf, lengthens, returnsTo, type Context } from './context.ts';
 import type { Attribution, Decision, Effect, Violation } from './decision.ts';
 import type { Facts, PodRef } from './facts.ts';
+import type { Finding } from './finding.ts';
 import { collects, isExempt, podOf } from './identity.ts';
 import type { LockWrite } from './lock.ts';
 import { messageFor } from './message.ts';
 import type { Enforcement } from './reasons.ts';
-import { findings, type Finding } from './rules.ts';
+import { findings } from './rules.ts';
 import type { Settings } from './settings.ts';
 
 const severity: Readonly<Record<Enforcement, number>> = { Deny: 2, Warn: 1, Audit: 0 };

@@ -10,7 +10,7 @@ import type { Transition } from './transition.ts';
 /** Clauses of docs/semantics.md, one or more to a rule. */
 export type Clause =
   | 'C3' | 'U3' | 'U6' | 'U7' | 'U8' | 'U11' | 'U12' | 'U13' | 'U14' | 'U15' | 'U16' | 'U17' | 'U18' | 'U19'
-  | 'D4' | 'S1' | 'S2' | 'W1' | 'W2' | 'W3' | 'W4'; // prettier-ignore
+  | 'D4' | 'S1' | 'S2' | 'W1' | 'W2' | 'W3' | 'W4' | 'P1' | 'P2' | 'P3' | 'P4'; // prettier-ignore
 
 /** What one rule found, and what that causes under the settings in force. `message` is one sentence for people. */
 export interface Violation {

@@ -42,11 +42,19 @@ export function provesAnotherIdentity(
   return requester.pod !== null && requesterAsserted !== null && requesterAsserted !== holder;
 }
 
+/** The ServiceAccount that a requester is, or null. */
+export function accountOf(
+  requester: Requester,
+): { readonly namespace: string; readonly name: string } | null {
+  const [, namespace, name] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(requester.username) ?? [];
+  return namespace === undefined || name === undefined ? null : { namespace, name };
+}
+
 /** The pod a requester's token is bound to. Bound tokens belong to a ServiceAccount, whose namespace is the pod's. */
 export function podOf(requester: Requester): PodRef | null {
-  const namespace = /^system:serviceaccount:([^:]+):[^:]+$/.exec(requester.username)?.[1];
-  if (requester.pod === null || namespace === undefined) return null;
-  return { namespace, name: requester.pod.name, uid: requester.pod.uid };
+  const account = accountOf(requester);
+  if (requester.pod === null || account === null) return null;
+  return { namespace: account.namespace, name: requester.pod.name, uid: requester.pod.uid };
 }
 
 /** The API server's own writes, and the controllers that remove what has lost its reason to exist. */

@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { isTimed, type EvidenceSource, type PromiseExpiry } from './expiry.ts';
 import { describeLock } from './lock.ts';
 import { reasons } from './reasons.ts';
-import type { Finding } from './rules.ts';
+import type { Finding } from './finding.ts';
 
 /** LIMIT: the API server cuts a Status message nowhere, but logs and events do; 1,024 holds any sentence built here. */
 const messageMaxLength = 1024;
@@ -19,7 +19,8 @@ export function messageFor(finding: Finding, context: Context): string {
     finding.detail === '' ? reasons[finding.reason] : `${reasons[finding.reason]} (${finding.detail})`;
   const promise = promiseOf(finding, context);
   const rule = `[lockwarden ${finding.clause} ${finding.reason}, ${context.settings.policy}]`;
-  const sentence = [`${describeLock(context.write.lock)}: ${what}`, ...promise, rule].join('; ');
+  const note = context.settings.note === '' ? [] : [context.settings.note];
+  const sentence = [`${describeLock(context.write.lock)}: ${what}`, ...promise, ...note, rule].join('; ');
   return sentence.length <= messageMaxLength ? sentence : `${sentence.slice(0, messageMaxLength - 1)}…`;
 }
 

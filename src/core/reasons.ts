@@ -27,10 +27,14 @@ export const reasons = {
   RenewTimeBackward: 'the recorded renew time moves backwards on a renewal',
   TransitionsOdd: 'the transition count does not grow by one on a change of holder, or changes without one',
   AcquireTimeChanged: 'the acquire time changes without a change of holder',
+  LeaseDurationOutOfBounds: 'the lease is shorter or longer than the policy allows',
+  CandidateNotAllowed: 'the policy does not let this ServiceAccount take the lock',
+  HolderMismatch: 'the new holder does not agree with the pod that takes the lock',
+  ConditionNotMet: 'a condition of the policy is not met',
   CouldNotJudge: 'lockwarden could not judge the write',
 } as const;
 
-/** What each rule causes unless a policy says otherwise: the `Compatible` profile. */
+/** What each rule causes unless a policy says otherwise: the `Compatible` profile. What only a policy asks for is refused. */
 export const compatible: Readonly<Record<Reason, Enforcement>> = {
   PrematureTakeover: 'Deny',
   PrematureRecreation: 'Deny',
@@ -49,5 +53,21 @@ export const compatible: Readonly<Record<Reason, Enforcement>> = {
   RenewTimeBackward: 'Warn',
   TransitionsOdd: 'Warn',
   AcquireTimeChanged: 'Warn',
+  LeaseDurationOutOfBounds: 'Deny',
+  CandidateNotAllowed: 'Deny',
+  HolderMismatch: 'Deny',
+  ConditionNotMet: 'Deny',
   CouldNotJudge: 'Warn',
+};
+
+/**
+ * The `Strict` profile, for locks of client-go and clients that write as it does: it also refuses what client-go never
+ * writes.
+ */
+export const strict: Readonly<Record<Reason, Enforcement>> = {
+  ...compatible,
+  RenewTimeSkewed: 'Deny',
+  RenewTimeBackward: 'Deny',
+  TransitionsOdd: 'Deny',
+  AcquireTimeChanged: 'Deny',
 };

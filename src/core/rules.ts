@@ -4,22 +4,12 @@
  */
 import { lengthens, returnsTo, type Context } from './context.ts';
 import type { Clause } from './decision.ts';
-import type { Enforcement, Reason } from './reasons.ts';
+import type { Finding, Rule } from './finding.ts';
 import { collects, provesAnotherIdentity } from './identity.ts';
+import { conditionsNotMet, forbiddenCandidate, holderMismatch, outOfBounds } from './policy-rules.ts';
 import { falsifying, planting } from './tampering.ts';
 import { stampResolutionMs } from './time.ts';
 import type { Transition } from './transition.ts';
-
-/** What a rule found. `atMost` caps the enforcement where the proof does not carry a refusal. */
-export interface Finding {
-  readonly clause: Clause;
-  readonly reason: Reason;
-  /** What is wrong beyond what the reason says, a clause in lower case; empty if nothing. */
-  readonly detail: string;
-  readonly atMost?: Enforcement;
-}
-
-type Rule = (context: Context) => Finding | null;
 
 /** LIMIT: clients are built for clocks that are off; a minute is more than NTP ever leaves and less than an hour's mistake. */
 const skewWorthAWarningMs = 60_000;
@@ -181,22 +171,34 @@ const acquireTimeChanged: Rule = ({ before, after }) =>
     ? null
     : { clause: 'W4', reason: 'AcquireTimeChanged', detail: '' };
 
+/** P1 where a promise of another length is made by its holder. */
+const newDurationOutOfBounds: Rule = (context) => (lengthens(context) ? outOfBounds(context) : null);
+
 const anyUpdate: readonly Rule[] = [planted, falsified];
+const taking: readonly Rule[] = [outOfBounds, forbiddenCandidate, holderMismatch, conditionsNotMet];
 
 /** Which rules each transition is put to. */
 const rulesOf: Readonly<Record<Transition, readonly Rule[]>> = {
-  'create-free': [planted, unreadableRecord],
-  'create-held': [planted, prematureRecreation, staleRenewTime, skewed],
+  'create-free': [planted, unreadableRecord, conditionsNotMet],
+  'create-held': [planted, prematureRecreation, staleRenewTime, skewed, ...taking],
   unchanged: anyUpdate,
   unheld: anyUpdate,
-  acquire: [...anyUpdate, prematureRecreation, staleRenewTime, skewed, oddTransitions],
-  renew: [...anyUpdate, foreignRenewal, skewed, backward, oddTransitions, acquireTimeChanged],
-  shorten: [...anyUpdate, foreignRelease],
-  'strip-timing': [...anyUpdate, strippedTiming],
-  'strip-record': [...anyUpdate, strippedRecord, unreadableRecord],
-  release: [...anyUpdate, foreignRelease],
-  takeover: [...anyUpdate, prematureTakeover, staleRenewTime, skewed, oddTransitions],
-  delete: [liveLockDeleted],
+  acquire: [...anyUpdate, prematureRecreation, staleRenewTime, skewed, oddTransitions, ...taking],
+  renew: [
+    ...anyUpdate,
+    foreignRenewal,
+    skewed,
+    backward,
+    oddTransitions,
+    acquireTimeChanged,
+    newDurationOutOfBounds,
+  ],
+  shorten: [...anyUpdate, foreignRelease, conditionsNotMet],
+  'strip-timing': [...anyUpdate, strippedTiming, conditionsNotMet],
+  'strip-record': [...anyUpdate, strippedRecord, unreadableRecord, conditionsNotMet],
+  release: [...anyUpdate, foreignRelease, conditionsNotMet],
+  takeover: [...anyUpdate, prematureTakeover, staleRenewTime, skewed, oddTransitions, ...taking],
+  delete: [liveLockDeleted, conditionsNotMet],
 };
 
 /** Puts a write to every rule of its transition, in the table's order. */

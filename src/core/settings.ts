@@ -3,6 +3,27 @@
  * without any policy `builtInDefaults` holds.
  */
 import { compatible, type Enforcement, type Reason } from './reasons.ts';
+import type { DecisionView } from './view.ts';
+
+/**
+ * Something that must be true of a write: a pure function, made from an expression of a policy. `null` means that the
+ * expression failed.
+ */
+export interface Condition {
+  readonly name: string;
+  /** What a denial says, a clause in lower case. */
+  readonly message: string;
+  readonly holds: (view: DecisionView) => boolean | null;
+}
+
+/** Who may take a lock. */
+export interface Candidates {
+  /** User names of ServiceAccounts (`system:serviceaccount:<namespace>:<name>`); null: anybody. */
+  readonly usernames: readonly string[] | null;
+  /** How the holder must agree with the name of the requester's pod. */
+  readonly holder: 'Any' | 'PodName' | 'PodNamePrefix';
+  readonly holderCondition: Condition | null;
+}
 
 /** The settings of one decision. */
 export interface Settings {
@@ -15,6 +36,13 @@ export interface Settings {
   readonly deletion: 'Tombstone' | 'Deny';
   /** Requesters whose violations only warn (break-glass). */
   readonly exempt: { readonly usernames: readonly string[]; readonly groups: readonly string[] };
+  /** Bounds on the duration of a lease that is taken or lengthened, in milliseconds; null: none. */
+  readonly leaseDurationMs: { readonly min: number | null; readonly max: number | null };
+  readonly candidates: Candidates;
+  /** What must also be true of every write that is more than a renewal. */
+  readonly conditions: readonly Condition[];
+  /** What each denial says besides; empty: nothing. */
+  readonly note: string;
 }
 
 /**
@@ -28,4 +56,8 @@ export const builtInDefaults: Settings = {
   enforcement: compatible,
   deletion: 'Tombstone',
   exempt: { usernames: [], groups: [] },
+  leaseDurationMs: { min: null, max: null },
+  candidates: { usernames: null, holder: 'Any', holderCondition: null },
+  conditions: [],
+  note: '',
 };

@@ -5,7 +5,7 @@ import { files, read } from './tree.ts';
 
 const semantics = read('docs/semantics.md');
 const specified = new Set(
-  [...semantics.matchAll(/\*\*([CUDESW]\d+)(?:\*\*|[:.])/g)].map(([, clause]) => clause ?? ''),
+  [...semantics.matchAll(/\*\*([CUDESWP]\d+)(?:\*\*|[:.])/g)].map(([, clause]) => clause ?? ''),
 );
 const tested = files('test/semantics/*.test.ts').map(read).join('\n');
 
