@@ -39,10 +39,26 @@ const warnOnly: Settings = {
   enforcement: { ...builtInDefaults.enforcement, ...warnInsteadOfDeny(builtInDefaults.enforcement) },
 };
 
+/**
+ * What a policy must do to cover `lock`: nothing special (null), give its namespace's full name, or give its name (a pattern
+ * with something in it besides `*`). lockwarden's own locks no policy covers.
+ */
+export function namingOf(lock: LockRef, ownNamespace: string): 'never' | 'namespace' | 'name' | null {
+  if (lock.namespace === ownNamespace) return 'never';
+  if (unguardedNamespaces.includes(lock.namespace)) return 'namespace';
+  const { namespace, namePrefix } = takesByPriority;
+  const isStealer = lock.namespace === namespace && lock.name.startsWith(namePrefix);
+  return isStealer || isNoLock(lock) ? 'name' : null;
+}
+
+function isNoLock({ namespace, name }: LockRef): boolean {
+  return notLocks.some((each) => each.namespace === namespace && each.name === name);
+}
+
 /** The settings for `lock` when there is no policy; null means that it is not judged at all. */
 export function builtInSettings(lock: LockRef, ownNamespace: string): Settings | null {
   if (lock.namespace === ownNamespace || unguardedNamespaces.includes(lock.namespace)) return null;
-  if (notLocks.some((each) => each.namespace === lock.namespace && each.name === lock.name)) return null;
+  if (isNoLock(lock)) return null;
   const { namespace, namePrefix } = takesByPriority;
   return lock.namespace === namespace && lock.name.startsWith(namePrefix) ? warnOnly : builtInDefaults;
 }
