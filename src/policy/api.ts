@@ -2,8 +2,9 @@
  * The policy API, `lockwarden.dev/v1alpha1`: the one source of its TypeScript types, of the check at run time, of the CRDs'
  * OpenAPI schemas (crd.ts) and of the JSON Schemas for editors. What the descriptions say is what `kubectl explain` shows.
  *
- * A field that is absent leaves the value to a less specific policy, and in the end to the built-in defaults; so hardly
- * anything has a default here. Keys that begin with `x-kubernetes-` go into the CRDs as they stand.
+ * A field that is absent leaves the value to a less specific policy, and in the end to the built-in defaults; so only that has a
+ * default which comes with its parent. Defaults and keys that begin with `x-kubernetes-` go into the CRDs as they stand, and
+ * nowhere else: what reads a policy must do without.
  */
 import { z } from 'zod';
 import { reasons, type Reason } from '../core/reasons.ts';
@@ -44,6 +45,25 @@ const duration = (description: string): z.ZodOptional<z.ZodString> =>
 const expression = (description: string): z.ZodString =>
   z.string().min(1).max(expressionMaxLength).describe(description);
 
+/** A rule in CEL for the API server. What it refuses is refused, or made harmless, here too. */
+const validation = (
+  rule: string,
+  message: string,
+): {
+  readonly 'x-kubernetes-validations': readonly { readonly rule: string; readonly message: string }[];
+} => ({
+  'x-kubernetes-validations': [{ rule, message }],
+});
+
+const takesValues = ({
+  operator,
+  values = [],
+}: {
+  operator: string;
+  values?: string[] | undefined;
+}): boolean => (operator === 'In' || operator === 'NotIn') === values.length > 0;
+const takesValuesMessage = 'In and NotIn need values, Exists and DoesNotExist take none';
+
 const labelSelector = z
   .object({
     matchLabels: z
@@ -52,15 +72,25 @@ const labelSelector = z
       .describe('Labels that must all be there with these values.'),
     matchExpressions: z
       .array(
-        z.object({
-          key: z.string().min(1).max(317).describe('The label’s key.'),
-          operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the label is compared.'),
-          values: z
-            .array(z.string().max(63))
-            .max(listMaxItems)
-            .optional()
-            .describe('For In and NotIn, the values.'),
-        }),
+        z
+          .object({
+            key: z.string().min(1).max(317).describe('The label’s key.'),
+            operator: z
+              .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
+              .describe('How the label is compared.'),
+            values: z
+              .array(z.string().max(63))
+              .max(listMaxItems)
+              .optional()
+              .describe('For In and NotIn, the values.'),
+          })
+          .refine(takesValues, takesValuesMessage)
+          .meta(
+            validation(
+              "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+              takesValuesMessage,
+            ),
+          ),
       )
       .max(listMaxItems)
       .optional()
@@ -112,14 +142,12 @@ const leaseDuration = z
     min: duration('The shortest lease that may be taken.'),
     max: duration('The longest lease that may be taken.'),
   })
-  .meta({
-    'x-kubernetes-validations': [
-      {
-        rule: '!has(self.min) || !has(self.max) || duration(self.min) <= duration(self.max)',
-        message: 'min must not be longer than max',
-      },
-    ],
-  })
+  .meta(
+    validation(
+      '!has(self.min) || !has(self.max) || duration(self.min) <= duration(self.max)',
+      'min must not be longer than max',
+    ),
+  )
   .describe('Bounds on the lease duration of whoever takes a lock (LeaseDurationOutOfBounds).');
 
 const candidates = z
@@ -140,6 +168,7 @@ const candidates = z
     holder: z
       .enum(['Any', 'PodName', 'PodNamePrefix'])
       .optional()
+      .meta({ default: 'Any' })
       .describe(
         'How the holder must agree with the pod of the token that takes the lock: not at all, be its name, or begin with it (HolderMismatch).',
       ),
@@ -176,7 +205,7 @@ const settings = {
   rules: ruleEnforcements.describe('Enforcement of single rules, over enforcement and profile.'),
   tolerance: duration(
     'How much before its end a lease may be taken. 1s, if nothing says otherwise; at most 10s.',
-  ),
+  ).meta(validation("duration(self) <= duration('10s')", 'at most 10s')),
   leaseDuration: leaseDuration.optional(),
   candidates: candidates.optional(),
   deletion: z
@@ -222,18 +251,40 @@ const settings = {
 
 const floor = z
   .object({
-    enforcement: enforcement.optional().describe('No policy of a namespace goes below this.'),
+    enforcement: enforcement
+      .optional()
+      .meta({ default: 'Audit' })
+      .describe('No policy of a namespace goes below this.'),
     rules: ruleEnforcements.describe('The same for single rules.'),
     toleranceMax: duration('The longest tolerance that a policy of a namespace may set.'),
     exemptions: z
       .enum(['Allowed', 'Forbidden'])
       .optional()
+      .meta({ default: 'Forbidden' })
       .describe('Whether policies of a namespace may exempt anybody. Forbidden, if absent.'),
   })
   .describe('What policies of a namespace cannot go below.');
 
-const localSpec = z.object({ match: localMatch.optional(), ...settings });
-const clusterSpec = z.object({ match: clusterMatch.optional(), ...settings, floor: floor.optional() });
+const localSpec = z
+  .object({ match: localMatch.optional(), ...settings })
+  .describe('How which locks of the namespace are guarded.');
+
+const clusterSpec = z
+  .object({ match: clusterMatch.optional(), ...settings, floor: floor.optional() })
+  .meta({
+    'x-kubernetes-validations': [
+      {
+        rule: "!has(self.candidates) || !has(self.candidates.serviceAccounts) || self.candidates.serviceAccounts.all(account, account.contains('/'))",
+        message: 'candidates.serviceAccounts of a ClusterLockPolicy need `namespace/name`',
+      },
+      {
+        rule: "!has(self.failurePolicy) || self.failurePolicy != 'Fail' || !has(self.match) || !has(self.match.namespaces) || !self.match.namespaces.exists(name, name in ['kube-system', 'kube-public', 'kube-node-lease'])",
+        message:
+          'the control plane is never made to wait for lockwarden: failurePolicy Fail cannot be had for kube-system, kube-public or kube-node-lease',
+      },
+    ],
+  })
+  .describe('How which locks of the cluster are guarded.');
 
 const status = z
   .object({
