@@ -22,10 +22,13 @@ export interface HandlerPorts {
     outcome: 'Allow' | 'Warn' | 'Deny',
     reason: Reason | 'None',
   ) => void;
+  /** Counts a refusal for the policy in whose name it was made. */
+  readonly countRejection?: (policy: string) => void;
 }
 
-/** The message of the log line for a write that passed with a warning. Constant, as all messages are. */
+/** The messages of the log lines for writes that passed all the same. Constant, as all messages are. */
 const warnedMessage = 'lock write allowed with a warning';
+const auditedMessage = 'lock write allowed and recorded';
 
 /** Makes the function that answers admission requests. It may reject only on a defect; the edge answers for that. */
 export function createHandler(
@@ -57,37 +60,27 @@ function messagesOf(
   return violations.filter((each) => each.enforcement === enforcement).map((each) => each.message);
 }
 
-function tell({ log, countDecision }: HandlerPorts, write: LockWrite, decision: Decision, uid: string): void {
+function tell(ports: HandlerPorts, write: LockWrite, decision: Decision, uid: string): void {
+  const { log, countDecision, countRejection } = ports;
   const [first] = decision.violations;
-  const warns = first?.enforcement === 'Warn';
-  countDecision(
-    write.lock.kind,
-    decision.outcome === 'Deny' ? 'Deny' : warns ? 'Warn' : 'Allow',
-    first?.reason ?? 'None',
-  );
+  countDecision(write.lock.kind, outcomeOf(decision), first?.reason ?? 'None');
   const rejection = rejectionRecord(write, decision, uid);
-  if (rejection !== null) log.warn(rejection, rejectionMessage);
-  // Renewals are too many to tell of; where they are inspected, or untracked, an odd clock would fill the log.
-  else if (
-    first !== undefined &&
-    warns &&
-    decision.transition !== 'renew' &&
-    decision.transition !== 'unchanged'
-  ) {
-    const { kind, namespace, name } = write.lock;
-    const requester = { requester: write.requester.username, pod: write.requester.pod?.name ?? null };
-    log.info(
-      {
-        lockKind: kind,
-        namespace,
-        name,
-        ...requester,
-        rule: first.clause,
-        reason: first.reason,
-        detail: first.message,
-        reviewUid: uid,
-      },
-      warnedMessage,
-    );
+  if (rejection !== null) {
+    log.warn(rejection, rejectionMessage);
+    countRejection?.(decision.policy);
+    return;
   }
+  // Renewals are too many to tell of; where they are inspected, or untracked, an odd clock would fill the log.
+  if (first === undefined || decision.transition === 'renew' || decision.transition === 'unchanged') return;
+  const { kind, namespace, name } = write.lock;
+  const { username, pod } = write.requester;
+  const about = { lockKind: kind, namespace, name, requester: username, pod: pod?.name ?? null };
+  const { clause: rule, reason, message: detail } = first;
+  const found = { ...about, rule, reason, policy: decision.policy, detail, reviewUid: uid };
+  log.info(found, first.enforcement === 'Warn' ? warnedMessage : auditedMessage);
+}
+
+function outcomeOf({ outcome, violations }: Decision): 'Allow' | 'Warn' | 'Deny' {
+  if (outcome === 'Deny') return 'Deny';
+  return violations[0]?.enforcement === 'Warn' ? 'Warn' : 'Allow';
 }

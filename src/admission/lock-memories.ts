@@ -12,7 +12,7 @@ import {
   factsFor,
   type LockMemory,
 } from '../core/lock-memory.ts';
-import { describeLock, type LockRef, type LockState, type LockWrite } from '../core/lock.ts';
+import { describeLock, type LockKind, type LockRef, type LockState, type LockWrite } from '../core/lock.ts';
 import { sampleDate, serverTimeAt, unknownClock, type ServerClock } from '../core/server-clock.ts';
 import type { Interval, MonotonicMs, ServerMs } from '../core/time.ts';
 
@@ -35,6 +35,13 @@ export class LockMemories {
   /** How many locks are remembered, deleted ones that are still guarded included. */
   get size(): number {
     return this.#memories.size;
+  }
+
+  /** Every lock that exists as far as is known. */
+  *locks(): Iterable<LockRef> {
+    for (const [key, memory] of this.#memories) {
+      if (memory.stored !== null) yield refOf(key);
+    }
   }
 
   /** What is known about a write that has arrived at `at`. */
@@ -88,6 +95,18 @@ export class LockMemories {
     const [quietest] = this.#memories.keys();
     if (quietest !== undefined) this.#memories.delete(quietest);
   }
+}
+
+const kinds: Readonly<Record<string, LockKind>> = {
+  lease: 'Lease',
+  configmap: 'ConfigMap',
+  endpoints: 'Endpoints',
+};
+
+/** The inverse of `describeLock`: neither namespaces nor names contain a slash. */
+function refOf(key: string): LockRef {
+  const [kind = '', namespace = '', name = ''] = key.split('/');
+  return { kind: kinds[kind] ?? 'Lease', namespace, name };
 }
 
 /** A tombstone guards for one lease duration at most; a memory without one has nothing to say. */

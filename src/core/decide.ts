@@ -27,6 +27,7 @@ export function decide(write: LockWrite, facts: Facts, settings: Settings): Deci
   const outcome = violations.some((violation) => violation.enforcement === 'Deny') ? 'Deny' : 'Allow';
   return {
     outcome,
+    policy: settings.policy,
     transition: context.transition,
     violations,
     expiry:

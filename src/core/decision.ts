@@ -39,6 +39,8 @@ export type Effect =
 /** The whole answer. */
 export interface Decision {
   readonly outcome: 'Allow' | 'Deny';
+  /** Name of what set the rules: `built-in defaults` or a policy's. */
+  readonly policy: string;
   readonly transition: Transition;
   /** Refusals first, then warnings, then what is only recorded. Empty for nearly every write. */
   readonly violations: readonly Violation[];

@@ -7,7 +7,7 @@ import { Judge } from '../admission/judge.ts';
 import { LockMemories } from '../admission/lock-memories.ts';
 import type { Clock } from '../clock.ts';
 import { reviewPath, type ServeConfig } from '../config.ts';
-import type { LockKind } from '../core/lock.ts';
+import type { LockKind, LockRef } from '../core/lock.ts';
 import { serverMs } from '../core/time.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
@@ -16,7 +16,6 @@ import { ServerTimeSamples } from '../kube/server-time.ts';
 import type { Watch } from '../kube/watch.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
 import { WebhookRegistration } from '../kube/webhook-registration.ts';
-import { builtInSettings, notLocks, unguardedNamespaces } from '../policy/built-in.ts';
 import type { Log } from '../review/logger.ts';
 import { createApp } from '../server/app.ts';
 import { createHealthServer, type HealthServer } from '../server/health.ts';
@@ -25,7 +24,9 @@ import { connectionLimits, requestLimits } from '../server/limits.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { Readiness } from '../server/readiness.ts';
 import { webhookAddress, webhookHosts } from './address.ts';
+import { GuardPolicies } from './guard-policies.ts';
 import { lockWatch } from './lock-watch.ts';
+import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
 import { ServingCertificates, type ServingCertificateOptions } from './serving-certificate.ts';
 
@@ -52,9 +53,12 @@ export class Guard {
   readonly #ports: GuardPorts;
   readonly #client: KubeClient;
   readonly #memories = new LockMemories();
+  /** What has not been listed yet. */
+  readonly #unsynced = new Set<string>([...lockKinds, ...watchedKinds]);
   readonly #metrics: Metrics;
   readonly #health: HealthServer;
   readonly #watches: ReadonlyMap<LockKind, Watch>;
+  readonly #policies: GuardPolicies;
   readonly #serverTime: ServerTimeSamples;
   readonly #stopping = new AbortController();
   /** Aborted by a second `stop`: whatever the first is still waiting for is given up. */
@@ -62,6 +66,8 @@ export class Guard {
   #certificates: ServingCertificates | null = null;
   #https: HttpsListener | null = null;
   #registration: WebhookRegistration | null = null;
+  /** What the configuration is to carry, which during a renewal is more than the certificates have taken over. */
+  #caBundle = '';
   /** The port that is really listened on. */
   #port = 0;
   #ticking: NodeJS.Timeout | null = null;
@@ -76,6 +82,7 @@ export class Guard {
     this.#client = createKubeClient(loadKubeconfig(source));
     this.#metrics = createMetrics(ports.clock, { processMetrics: ports.processMetrics ?? false });
     this.#health = createHealthServer(this.readiness, this.#metrics.registry);
+    this.#policies = this.#createPolicies();
     this.#watches = this.#createWatches();
     this.#serverTime = new ServerTimeSamples(this.#client, {
       clock: ports.clock,
@@ -102,6 +109,7 @@ export class Guard {
     log.info({ port, server: this.#client.server }, 'webhook listening');
     this.#serverTime.start();
     for (const watch of this.#watches.values()) watch.start();
+    this.#policies.start();
     this.#ticking = setInterval(() => {
       this.#tick();
     }, tickMs).unref();
@@ -130,7 +138,11 @@ export class Guard {
     this.#stopping.abort();
     if (this.#ticking !== null) clearInterval(this.#ticking);
     await this.#unregister();
-    await Promise.all([this.#serverTime.stop(), ...[...this.#watches.values()].map((watch) => watch.stop())]);
+    await Promise.all([
+      this.#serverTime.stop(),
+      this.#policies.stop(),
+      ...[...this.#watches.values()].map((watch) => watch.stop()),
+    ]);
     await this.#https?.drain(drainTimes);
     await this.#health.close();
     this.#client.close();
@@ -168,7 +180,7 @@ export class Guard {
     const judge = new Judge({
       memories: this.#memories,
       monotonicNow: () => clock.monotonicMs(),
-      settingsFor: (lock) => builtInSettings(lock, this.#config.namespace),
+      settingsFor: (lock) => this.#policies.settingsFor(lock),
       podState: ({ namespace, name, uid }) => pods.podState(namespace, name, uid),
     });
     return createHandler({
@@ -177,12 +189,14 @@ export class Guard {
       countDecision: (kind, outcome, reason) => {
         this.#metrics.countDecision(kind, outcome, reason);
       },
+      countRejection: (policy) => {
+        this.#policies.countRejection(policy);
+      },
     });
   }
 
   #createWatches(): ReadonlyMap<LockKind, Watch> {
     const { clock, log } = this.#ports;
-    const waiting = new Set<LockKind>(lockKinds);
     const create = (kind: LockKind): Watch =>
       lockWatch(kind, {
         client: this.#client,
@@ -191,18 +205,44 @@ export class Guard {
         clock,
         logger: log,
         onSynced: () => {
-          waiting.delete(kind);
-          if (waiting.size === 0) this.readiness.set('caches', true);
-          else this.readiness.set('caches', false, `waiting for ${[...waiting].join(', ')}`);
+          this.#synced(kind);
         },
       });
     return new Map(lockKinds.map((kind) => [kind, create(kind)]));
   }
 
+  #createPolicies(): GuardPolicies {
+    const { clock, log } = this.#ports;
+    return new GuardPolicies({
+      client: this.#client,
+      clock,
+      logger: log,
+      ownNamespace: this.#config.namespace,
+      locks: (): Iterable<LockRef> => this.#memories.locks(),
+      nowMs: () => this.#memories.serverTimeAt(clock.monotonicMs())?.min ?? clock.wallMs(),
+      onSynced: (kind) => {
+        this.#synced(kind);
+      },
+      onChange: () => {
+        void this.#retry('webhook configuration not changed', null, () => this.#reconfigure());
+      },
+    });
+  }
+
+  #synced(kind: string): void {
+    this.#unsynced.delete(kind);
+    if (this.#unsynced.size > 0) {
+      this.readiness.set('caches', false, `waiting for ${[...this.#unsynced].join(', ')}`);
+      return;
+    }
+    this.readiness.set('caches', true);
+  }
+
   async #register(port: number): Promise<void> {
     const { clock, log } = this.#ports;
     this.#port = port;
-    const desired = this.#desired(this.#certificates?.caBundle ?? '');
+    this.#caBundle = this.#certificates?.caBundle ?? '';
+    const desired = this.#desired();
     const onChange = (registered: boolean): void => {
       this.readiness.set('webhook', registered, registered ? 'ok' : 'not registered');
     };
@@ -211,18 +251,21 @@ export class Guard {
     await this.#retry('webhook not registered', 'webhook', () => registration.register());
   }
 
-  #desired(caBundle: string): WebhookConfiguration {
+  #desired(): WebhookConfiguration {
     return desiredConfiguration({
       address: webhookAddress(this.#config, this.#port, reviewPath),
-      caBundle,
-      unguardedNamespaces: [...unguardedNamespaces, this.#config.namespace],
-      notLocks,
-      inspectRenewals: this.#config.inspectRenewals,
+      caBundle: this.#caBundle,
+      ...this.#policies.calls(this.#config.inspectRenewals ? 'inspect' : 'skip'),
     });
   }
 
   async #publish(caBundle: string): Promise<void> {
-    await this.#registration?.change(this.#desired(caBundle));
+    this.#caBundle = caBundle;
+    await this.#reconfigure();
+  }
+
+  async #reconfigure(): Promise<void> {
+    await this.#registration?.change(this.#desired());
   }
 
   readonly #reload = (certificate: { certPem: string; keyPem: string }): void => {
@@ -251,7 +294,7 @@ export class Guard {
 
   #retry<T>(
     message: string,
-    condition: 'certificate' | 'webhook',
+    condition: 'certificate' | 'webhook' | null,
     attempt: () => Promise<T>,
   ): Promise<T | null> {
     return untilAgreed(attempt, {
@@ -259,7 +302,7 @@ export class Guard {
       signal: this.#stopping.signal,
       message,
       onFailure: (reason) => {
-        this.readiness.set(condition, false, reason);
+        if (condition !== null) this.readiness.set(condition, false, reason);
       },
     });
   }
@@ -268,6 +311,7 @@ export class Guard {
     const now = this.#ports.clock.monotonicMs();
     const serverNow = this.#memories.serverTimeAt(now);
     this.#memories.sweep(now);
+    void this.#policies.tend();
     if (serverNow === null) return;
     this.#metrics.serverClockWidthSeconds.set((serverNow.max - serverNow.min) / 1000);
     for (const [kind, watch] of this.#watches)

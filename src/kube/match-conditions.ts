@@ -27,10 +27,17 @@ export interface NotALock {
   readonly name: string;
 }
 
-/** What to leave out. */
+/**
+ * Which updates of locks an entry is for, besides all creations and deletions.
+ * `changes`: all but plain renewals. `everything`: plain renewals too. `tracked-changes`: as `changes`, of objects that have stamps.
+ * What is left of `changes` and of `everything` beside `tracked-changes`, both without creations and deletions:
+ * `untracked` (any update of an object without stamps) and `untracked-and-renewals`.
+ */
+export type Sent = 'changes' | 'everything' | 'tracked-changes' | 'untracked' | 'untracked-and-renewals';
+
+/** What to send, and what to leave out. */
 export interface MatchOptions {
-  /** Send plain renewals too. */
-  readonly inspectRenewals: boolean;
+  readonly sent: Sent;
   readonly notLocks: readonly NotALock[];
 }
 
@@ -83,7 +90,7 @@ export function recordConditions(options: MatchOptions): readonly MatchCondition
 }
 
 function conditions(
-  { inspectRenewals, notLocks }: MatchOptions,
+  { sent, notLocks }: MatchOptions,
   first: readonly MatchCondition[],
   harmless: string,
 ): readonly MatchCondition[] {
@@ -91,10 +98,23 @@ function conditions(
     notLocks.length === 0
       ? []
       : [{ name: 'not-a-known-non-lock', expression: not(any(...notLocks.map(isNamed))) }];
-  const inspected: readonly MatchCondition[] = inspectRenewals
-    ? []
-    : [{ name: 'not-a-plain-renewal', expression: not(all(isUpdate, harmless)) }];
-  return [...first, ...named, ...inspected];
+  return [...first, ...named, ...sentConditions(sent, all(isUpdate, harmless))];
+}
+
+function sentConditions(sent: Sent, isPlain: string): readonly MatchCondition[] {
+  const notPlain = { name: 'not-a-plain-renewal', expression: not(isPlain) };
+  switch (sent) {
+    case 'everything':
+      return [];
+    case 'changes':
+      return [notPlain];
+    case 'tracked-changes':
+      return [notPlain, { name: 'tracked', expression: not(isUntracked) }];
+    case 'untracked':
+      return [{ name: 'untracked', expression: isUntracked }];
+    case 'untracked-and-renewals':
+      return [{ name: 'untracked-or-plain', expression: any(isUntracked, isPlain) }];
+  }
 }
 
 /**
@@ -120,6 +140,9 @@ function isNamed({ namespace, name }: NotALock): string {
 function entries(variable: string): string {
   return `${variable}.?metadata.?managedFields.orValue([])`;
 }
+
+/** An update of an object without stamps: whether it renews cannot be told, so its outage must be nobody's. */
+const isUntracked = all(isUpdate, `size(${entries('oldObject')}) == 0`);
 
 const fewEntries = all(
   `size(${entries('object')}) <= ${entriesMax}`,

@@ -2,7 +2,14 @@
  * The ValidatingWebhookConfiguration that lockwarden wants, as a value.
  */
 import type { JsonObject } from './json.ts';
-import { leaseConditions, recordConditions, type MatchOptions } from './match-conditions.ts';
+import {
+  leaseConditions,
+  recordConditions,
+  type MatchCondition,
+  type MatchOptions,
+  type NotALock,
+  type Sent,
+} from './match-conditions.ts';
 
 /** Name of the ValidatingWebhookConfiguration. */
 export const configurationName = 'lockwarden';
@@ -18,13 +25,32 @@ export type WebhookAddress =
       readonly path: string;
     };
 
+/** How the API server is to call for some namespaces. */
+export interface CallClass {
+  readonly renewals: 'skip' | 'inspect';
+  readonly failurePolicy: 'Ignore' | 'Fail';
+  readonly namespaces: readonly string[];
+}
+
+/** How the API server is to call for the locks of one group of kinds. */
+export interface CallClasses {
+  /** Namespaces of which nothing is sent; lockwarden's own belongs among them. */
+  readonly unguarded: readonly string[];
+  /** How namespaces in neither list are called for: always `Ignore`. */
+  readonly renewals: 'skip' | 'inspect';
+  /** At most one for each pair of renewals and failure policy; none is `skip` and `Ignore`. */
+  readonly special: readonly CallClass[];
+}
+
 /** What the configuration depends on. */
-export interface ConfigurationOptions extends MatchOptions {
+export interface ConfigurationOptions {
   readonly address: WebhookAddress;
   /** The authorities that vouch for lockwarden's certificate, as PEM text. */
   readonly caBundle: string;
-  /** Namespaces of which nothing is sent; lockwarden's own belongs among them. */
-  readonly unguardedNamespaces: readonly string[];
+  readonly leases: CallClasses;
+  /** ConfigMaps and Endpoints. */
+  readonly records: CallClasses;
+  readonly notLocks: readonly NotALock[];
   /** Version of lockwarden, as a label, or none. */
   readonly version?: string;
 }
@@ -58,33 +84,80 @@ export function desiredConfiguration(options: ConfigurationOptions): WebhookConf
       },
     },
     webhooks: [
-      entry('leases.lockwarden.dev', options, {
-        rules: [ruleFor('coordination.k8s.io', ['leases'])],
-        matchConditions: leaseConditions(options),
+      ...entriesFor('leases', options, options.leases, {
+        rule: ruleFor('coordination.k8s.io', ['leases']),
+        conditions: leaseConditions,
       }),
-      entry('records.lockwarden.dev', options, {
-        rules: [ruleFor('', ['configmaps', 'endpoints'])],
-        matchConditions: recordConditions(options),
+      ...entriesFor('records', options, options.records, {
+        rule: ruleFor('', ['configmaps', 'endpoints']),
+        conditions: recordConditions,
       }),
     ],
   };
 }
 
-function entry(name: string, options: ConfigurationOptions, own: JsonObject): JsonObject {
-  return {
-    name,
-    clientConfig: { ...addressOf(options.address), caBundle: toBase64(options.caBundle) },
-    ...own,
-    // Lockwarden down must cost nobody a lock; what protects meanwhile does not depend on it.
+/** What the entries of one group of kinds share. */
+interface Group {
+  readonly rule: JsonObject;
+  readonly conditions: (options: MatchOptions) => readonly MatchCondition[];
+}
+
+/** One entry: which namespaces it is for, what it sends, and what its failure means. */
+interface Entry {
+  readonly name: string;
+  readonly namespaceSelector: JsonObject;
+  readonly sent: Sent;
+  readonly failurePolicy: 'Ignore' | 'Fail';
+}
+
+function entriesFor(
+  group: string,
+  options: ConfigurationOptions,
+  classes: CallClasses,
+  { rule, conditions }: Group,
+): readonly JsonObject[] {
+  const set = classes.special.flatMap(({ namespaces }) => namespaces);
+  const plain: Entry = {
+    name: '',
+    namespaceSelector: namespaceSelector('NotIn', [...classes.unguarded, ...set]),
+    sent: classes.renewals === 'inspect' ? 'everything' : 'changes',
     failurePolicy: 'Ignore',
+  };
+  return [plain, ...classes.special.flatMap(entriesOf)].map(({ name, sent, ...own }) => ({
+    name: `${name}${group}.lockwarden.dev`,
+    clientConfig: { ...addressOf(options.address), caBundle: toBase64(options.caBundle) },
+    rules: [rule],
+    matchConditions: conditions({ sent, notLocks: options.notLocks }),
+    ...own,
     matchPolicy: 'Equivalent',
-    namespaceSelector: namespaceSelector(options.unguardedNamespaces),
     objectSelector: {},
     // Other writes leave a memory and a log line behind; a dry run leaves nothing.
     sideEffects: 'NoneOnDryRun',
     timeoutSeconds,
     admissionReviewVersions: ['v1'],
-  };
+  }));
+}
+
+/**
+ * The entries of a class. INVARIANT: whatever a policy asks for, an entry that fails closed is sent no plain renewal, and nothing of an
+ * object whose renewals cannot be told: lockwarden's outage must cost no healthy leader its lock.
+ */
+function entriesOf({ renewals, failurePolicy, namespaces }: CallClass): readonly Entry[] {
+  const selected = namespaceSelector('In', namespaces);
+  if (failurePolicy === 'Ignore') {
+    return [{ name: 'inspect.', namespaceSelector: selected, sent: 'everything', failurePolicy }];
+  }
+  const harmless: Entry =
+    renewals === 'inspect'
+      ? {
+          name: 'fail-renewals.',
+          namespaceSelector: selected,
+          sent: 'untracked-and-renewals',
+          failurePolicy: 'Ignore',
+        }
+      : { name: 'fail-untracked.', namespaceSelector: selected, sent: 'untracked', failurePolicy: 'Ignore' };
+  const name = renewals === 'inspect' ? 'fail-inspect.' : 'fail.';
+  return [{ name, namespaceSelector: selected, sent: 'tracked-changes', failurePolicy }, harmless];
 }
 
 function addressOf(address: WebhookAddress): JsonObject {
@@ -107,10 +180,10 @@ function ruleFor(apiGroup: string, resources: readonly string[]): JsonObject {
  * By the name that the API server puts on each namespace, which nobody can change, and not by a label of our own.
  * SOURCE: https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-metadata-name
  */
-function namespaceSelector(unguarded: readonly string[]): JsonObject {
-  if (unguarded.length === 0) return {};
-  const values = [...new Set(unguarded)].toSorted();
-  return { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values }] };
+function namespaceSelector(operator: 'In' | 'NotIn', namespaces: readonly string[]): JsonObject {
+  if (namespaces.length === 0) return {};
+  const values = [...new Set(namespaces)].toSorted();
+  return { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator, values }] };
 }
 
 function toBase64(text: string): string {

@@ -7,6 +7,9 @@ import { selects, type Labels, type LabelSelector } from './selector.ts';
 
 /** Which locks a policy speaks of. */
 export interface Scope {
+  readonly kinds: readonly LockKind[];
+  /** Whether no name is left out. */
+  readonly allNames: boolean;
   /** Null: the namespace is none of them. */
   readonly namespace: (
     name: string,
@@ -21,6 +24,8 @@ export interface Scope {
 /** The scope of a policy. */
 export function scopeOf({ match = {} }: ClusterLockPolicySpec, ref: PolicyRef): Scope {
   return {
+    kinds: match.kinds ?? lockKinds,
+    allNames: match.names === undefined && match.excludeNames === undefined,
     namespace: ref.kind === 'LockPolicy' ? onlyNamespace(ref.namespace) : namespacesOf(match),
     lock: (kind, name) => {
       if (match.kinds?.includes(kind) === false) return null;
@@ -28,12 +33,12 @@ export function scopeOf({ match = {} }: ClusterLockPolicySpec, ref: PolicyRef): 
       const narrowness = narrowest(match.names, name);
       return narrowness === null
         ? null
-        : { narrowness, kinds: lockKindCount - (match.kinds?.length ?? lockKindCount) };
+        : { narrowness, kinds: lockKinds.length - (match.kinds?.length ?? lockKinds.length) };
     },
   };
 }
 
-const lockKindCount = 3;
+const lockKinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
 
 function onlyNamespace(own: string): Scope['namespace'] {
   return (name) => (name === own ? { narrowness: 0, exact: true } : null);

@@ -86,7 +86,7 @@ function withoutSecrets(line: string): string {
 /** Keys of a rejection whose meaning is in its sentence (`detail`), or which only programs read: they read JSON. */
 const unreadKeys = [
   ...['recordVersion', 'namespace', 'name', 'lockUid', 'operation', 'transition', 'holder', 'podUid', 'rule'],
-  ...['alsoViolated', 'evidence', 'elapsedMinMs', 'elapsedMaxMs', 'leaseDurationMs'],
+  ...['policy', 'alsoViolated', 'evidence', 'elapsedMinMs', 'elapsedMaxMs', 'leaseDurationMs'],
   ...['remainingMinMs', 'remainingMaxMs', 'dryRun'],
 ];
 

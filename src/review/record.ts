@@ -35,6 +35,8 @@ export interface RejectionRecord {
   readonly rule: Clause;
   readonly reason: Reason;
   readonly alsoViolated: readonly Reason[];
+  /** What set the rules: `built-in defaults` or a policy. */
+  readonly policy: string;
   readonly detail: string;
   readonly evidence: string;
   readonly elapsedMinMs: number | null;
@@ -76,6 +78,7 @@ export function rejectionRecord(
     rule: first.clause,
     reason: first.reason,
     alsoViolated: others.map(({ reason }) => reason),
+    policy: short(decision.policy),
     detail: printable(first.message, detailMaxLength),
     ...promiseOf(decision),
     reviewUid: short(reviewUid),

@@ -31,9 +31,9 @@ function configuration(failurePolicy: 'Ignore' | 'Fail'): JsonObject {
   const desired = desiredConfiguration({
     address: { kind: 'url', url: webhook.url },
     caBundle: webhook.caBundle,
-    inspectRenewals: false,
     notLocks: [{ namespace: name, name: 'health' }],
-    unguardedNamespaces: [],
+    leases: { unguarded: [], renewals: 'skip', special: [] },
+    records: { unguarded: [], renewals: 'skip', special: [] },
   });
   const expression = { key: 'kubernetes.io/metadata.name', operator: 'In', values: [name] };
   const webhooks = desired.webhooks.map((each) => ({

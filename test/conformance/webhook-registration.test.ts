@@ -4,7 +4,11 @@ import { systemClock } from '../../src/clock.ts';
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { isObject, objectAt, type JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
-import { desiredConfiguration, type ConfigurationOptions } from '../../src/kube/webhook-configuration.ts';
+import {
+  desiredConfiguration,
+  type CallClasses,
+  type ConfigurationOptions,
+} from '../../src/kube/webhook-configuration.ts';
 import { drift } from '../../src/kube/webhook-drift.ts';
 import { WebhookRegistration } from '../../src/kube/webhook-registration.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
@@ -41,18 +45,31 @@ function options(): ConfigurationOptions {
   return {
     address: { kind: 'url', url: `${webhook.url}/admit` },
     caBundle: webhook.caBundle,
-    inspectRenewals: false,
     notLocks: [{ namespace: 'kyverno', name: 'kyverno-health' }],
-    unguardedNamespaces: ['kube-system', 'lockwarden-system'],
+    leases: { unguarded: ['kube-system', 'lockwarden-system'], renewals: 'skip', special: [] },
+    records: { unguarded: ['kube-system', 'lockwarden-system'], renewals: 'skip', special: [] },
   };
 }
+
+const inspecting: CallClasses = { unguarded: [], renewals: 'inspect', special: [] };
+/** Every class that there is. */
+const classes: CallClasses = {
+  unguarded: ['kube-system'],
+  renewals: 'skip',
+  special: [
+    { renewals: 'skip', failurePolicy: 'Fail', namespaces: ['a', 'b'] },
+    { renewals: 'inspect', failurePolicy: 'Fail', namespaces: ['c'] },
+    { renewals: 'inspect', failurePolicy: 'Ignore', namespaces: ['d'] },
+  ],
+};
 
 test.for([
   ['by URL', options],
   [
     'by URL, renewals inspected, nothing left out',
-    () => ({ ...options(), inspectRenewals: true, notLocks: [], unguardedNamespaces: [] }),
+    () => ({ ...options(), leases: inspecting, records: inspecting, notLocks: [] }),
   ],
+  ['by URL, every class of namespaces', () => ({ ...options(), leases: classes, records: classes })],
   [
     'by Service',
     (): ConfigurationOptions => ({
@@ -97,7 +114,7 @@ test('a registration is put back when it is edited or deleted, and gone when it 
 test('two lockwardens that want different things do not write without a pause', async () => {
   const loggers = [new RecordingLogger(), new RecordingLogger()];
   const [one, two] = loggers.map((logger, index) => {
-    const desired = desiredConfiguration({ ...options(), inspectRenewals: index === 1 });
+    const desired = desiredConfiguration({ ...options(), ...(index === 1 && { leases: inspecting }) });
     return new WebhookRegistration(client, desired, { clock: systemClock(), logger });
   });
   await one?.register();

@@ -12,27 +12,27 @@ const names = (conditions: readonly { readonly name: string }[]): readonly strin
 
 describe('match conditions', () => {
   test('skip plain renewals unless they are inspected', () => {
-    expect(names(leaseConditions({ inspectRenewals: false, notLocks }))).toEqual([
+    expect(names(leaseConditions({ sent: 'changes', notLocks }))).toEqual([
       'not-a-known-non-lock',
       'not-a-plain-renewal',
     ]);
-    expect(names(leaseConditions({ inspectRenewals: true, notLocks }))).toEqual(['not-a-known-non-lock']);
-    expect(names(leaseConditions({ inspectRenewals: true, notLocks: [] }))).toEqual([]);
+    expect(names(leaseConditions({ sent: 'everything', notLocks }))).toEqual(['not-a-known-non-lock']);
+    expect(names(leaseConditions({ sent: 'everything', notLocks: [] }))).toEqual([]);
   });
 
   test('never send what carries no record, renewals inspected or not', () => {
-    expect(names(recordConditions({ inspectRenewals: false, notLocks }))).toEqual([
+    expect(names(recordConditions({ sent: 'changes', notLocks }))).toEqual([
       'carries-a-record',
       'not-a-known-non-lock',
       'not-a-plain-renewal',
     ]);
-    expect(names(recordConditions({ inspectRenewals: true, notLocks: [] }))).toEqual(['carries-a-record']);
+    expect(names(recordConditions({ sent: 'everything', notLocks: [] }))).toEqual(['carries-a-record']);
   });
 
   // The limits of the API server's validation; that each expression compiles and never fails is test/conformance's.
   test('have unique names of the permitted form, and balanced parentheses', () => {
     for (const conditions of [leaseConditions, recordConditions]) {
-      const made = conditions({ inspectRenewals: false, notLocks });
+      const made = conditions({ sent: 'changes', notLocks });
       expect(new Set(names(made)).size).toBe(made.length);
       for (const { name, expression } of made) {
         expect(name).toMatch(/^[a-z]([-a-z]*[a-z])?$/u);

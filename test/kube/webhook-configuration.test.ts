@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
 
-import { isObject, type JsonObject } from '../../src/kube/json.ts';
+import { arrayAt, isObject, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { desiredConfiguration, type ConfigurationOptions } from '../../src/kube/webhook-configuration.ts';
 import { drift } from '../../src/kube/webhook-drift.ts';
 
 const options: ConfigurationOptions = {
   address: { kind: 'url', url: 'https://127.0.0.1:9443/admit' },
   caBundle: 'PEM\n',
-  inspectRenewals: false,
   notLocks: [{ namespace: 'kyverno', name: 'kyverno-health' }],
-  unguardedNamespaces: ['lockwarden-system', 'kube-system', 'kube-system'],
+  leases: { unguarded: ['lockwarden-system', 'kube-system', 'kube-system'], renewals: 'skip', special: [] },
+  records: { unguarded: ['lockwarden-system', 'kube-system'], renewals: 'skip', special: [] },
 };
 
 describe('the webhook configuration', () => {
@@ -49,6 +49,47 @@ describe('the webhook configuration', () => {
         },
       ],
       [{ apiGroups: [''], resources: ['configmaps', 'endpoints'], scope: 'Namespaced' }],
+    ]);
+  });
+
+  test('has entries of their own for namespaces that policies call for otherwise', () => {
+    const { webhooks } = desiredConfiguration({
+      ...options,
+      leases: {
+        unguarded: ['lockwarden-system'],
+        renewals: 'skip',
+        special: [
+          { renewals: 'skip', failurePolicy: 'Fail', namespaces: ['b', 'a'] },
+          { renewals: 'inspect', failurePolicy: 'Fail', namespaces: ['c'] },
+          { renewals: 'inspect', failurePolicy: 'Ignore', namespaces: ['d'] },
+        ],
+      },
+    });
+    const told = webhooks.map((each) => {
+      const [selected] = arrayAt(objectAt(each, 'namespaceSelector'), 'matchExpressions');
+      const conditions = arrayAt(each, 'matchConditions').map((condition) => stringAt(condition, 'name'));
+      const values = arrayAt(selected, 'values').join(' ');
+      return [
+        each['name'],
+        each['failurePolicy'],
+        `${stringAt(selected, 'operator')} ${values}`,
+        conditions.slice(1),
+      ];
+    });
+    const leases = 'leases.lockwarden.dev';
+    expect(told).toEqual([
+      [leases, 'Ignore', 'NotIn a b c d lockwarden-system', ['not-a-plain-renewal']],
+      [`fail.${leases}`, 'Fail', 'In a b', ['not-a-plain-renewal', 'tracked']],
+      [`fail-untracked.${leases}`, 'Ignore', 'In a b', ['untracked']],
+      [`fail-inspect.${leases}`, 'Fail', 'In c', ['not-a-plain-renewal', 'tracked']],
+      [`fail-renewals.${leases}`, 'Ignore', 'In c', ['untracked-or-plain']],
+      [`inspect.${leases}`, 'Ignore', 'In d', []],
+      [
+        'records.lockwarden.dev',
+        'Ignore',
+        'NotIn kube-system lockwarden-system',
+        ['not-a-known-non-lock', 'not-a-plain-renewal'],
+      ],
     ]);
   });
 

@@ -107,9 +107,9 @@ function wanted(url = 'https://127.0.0.1:9443/admit'): WebhookConfiguration {
   return desiredConfiguration({
     address: { kind: 'url', url },
     caBundle: 'PEM',
-    inspectRenewals: false,
     notLocks: [],
-    unguardedNamespaces: ['kube-system'],
+    leases: { unguarded: ['kube-system'], renewals: 'skip', special: [] },
+    records: { unguarded: ['kube-system'], renewals: 'skip', special: [] },
   });
 }
 

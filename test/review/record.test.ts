@@ -25,6 +25,7 @@ const write: LockWrite = {
 
 const decision: Decision = {
   outcome: 'Deny',
+  policy: 'built-in defaults',
   transition: 'takeover',
   violations: [
     { clause: 'U15', reason: 'PrematureTakeover', enforcement: 'Deny', message: 'held by `a`' },
@@ -60,6 +61,7 @@ describe('the record of a refusal', () => {
       rule: 'U15',
       reason: 'PrematureTakeover',
       alsoViolated: ['TransitionsOdd'],
+      policy: 'built-in defaults',
       detail: 'held by `a`',
       evidence: 'observed',
       elapsedMinMs: 3_000,

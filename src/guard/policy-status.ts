@@ -1,0 +1,165 @@
+/**
+ * Keeps the status of policies: what lockwarden makes of them, how many locks they cover, how much was refused under them. Off the
+ * admission path, and in no hurry: a status that is late misleads nobody.
+ */
+import type { LockRef } from '../core/lock.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { KubeError } from '../kube/errors.ts';
+import { objectAt } from '../kube/json.ts';
+import type { Logger } from '../kube/ports.ts';
+import type { WatchedObject } from '../kube/resource.ts';
+import { clusterLockPolicy, type PolicyStatus } from '../policy/api.ts';
+import { describePolicy, type PolicyRef } from '../policy/policy-ref.ts';
+import type { Conflict } from '../policy/resolve.ts';
+import { statusOf, statusPath, type StatusFacts } from '../policy/status.ts';
+import type { PolicyStore } from '../policy/store.ts';
+
+/** What the keeper needs. */
+export interface PolicyStatusOptions {
+  readonly client: KubeClient;
+  readonly store: PolicyStore;
+  readonly logger: Logger;
+  readonly locks: () => Iterable<LockRef>;
+  /** Unix milliseconds; the API server's time where it is known. */
+  readonly nowMs: () => number;
+}
+
+/** LIMIT: resolving one lock takes some 10 us, so a batch keeps nobody else waiting for more than a few milliseconds. */
+const batch = 500;
+
+/** The keeper of statuses. */
+export class PolicyStatusKeeper {
+  readonly #options: PolicyStatusOptions;
+  /** The objects as they are, for their resource versions and statuses. */
+  readonly #objects = new Map<string, WatchedObject>();
+  readonly #rejections = new Map<string, number>();
+  #running: Promise<void> | null = null;
+  #stopped = false;
+
+  constructor(options: PolicyStatusOptions) {
+    this.#options = options;
+  }
+
+  /** The object of a policy as it now is; null: it is gone. */
+  observe(ref: PolicyRef, object: WatchedObject | null): void {
+    const key = describePolicy(ref);
+    if (object !== null) {
+      this.#objects.set(key, object);
+      return;
+    }
+    this.#objects.delete(key);
+    this.#rejections.delete(key);
+  }
+
+  /** A write was refused under the policy that is called `policy` in its decision. */
+  refused(policy: string): void {
+    if (this.#objects.has(policy)) this.#rejections.set(policy, (this.#rejections.get(policy) ?? 0) + 1);
+  }
+
+  /** Writes what has changed; one run at a time. Never rejects. */
+  refresh(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  /** Ends; resolves when nothing is being written any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    if (this.#objects.size === 0) return;
+    const matched = await this.#count();
+    for (const facts of this.#facts(matched)) {
+      if (this.#stopped) return;
+      await this.#write(facts);
+    }
+  }
+
+  async #count(): Promise<ReadonlyMap<string, Matched>> {
+    const { store, locks } = this.#options;
+    const matched = new Map<string, Matched>();
+    let counted = 0;
+    for (const lock of locks()) {
+      const effective = store.effectiveFor(lock);
+      for (const ref of effective?.policies ?? []) {
+        const known = matched.get(describePolicy(ref)) ?? {
+          locks: 0,
+          conflicts: new Map<string, Conflict>(),
+        };
+        const conflicts = effective?.conflicts.filter(({ between }) => between.includes(ref)) ?? [];
+        for (const conflict of conflicts) known.conflicts.set(conflict.field, conflict);
+        matched.set(describePolicy(ref), { ...known, locks: known.locks + 1 });
+      }
+      counted += 1;
+      if (counted % batch === 0) await new Promise(setImmediate);
+    }
+    return matched;
+  }
+
+  #facts(matched: ReadonlyMap<string, Matched>): readonly StatusFacts[] {
+    return [...this.#options.store.policies].map((policy) => {
+      const key = describePolicy(policy.ref);
+      const known = matched.get(key);
+      return {
+        policy,
+        locksMatched: known?.locks ?? 0,
+        rejections: this.#rejections.get(key) ?? 0,
+        conflicts: [...(known?.conflicts.values() ?? [])],
+      };
+    });
+  }
+
+  async #write(facts: StatusFacts): Promise<void> {
+    const { client, logger, nowMs } = this.#options;
+    const object = this.#objects.get(describePolicy(facts.policy.ref));
+    if (object === undefined) return;
+    const before = readStatus(object);
+    const now = `${new Date(nowMs()).toISOString().slice(0, 19)}Z`;
+    const status = statusOf(facts, before, now);
+    if (JSON.stringify(status) === JSON.stringify(before)) return;
+    try {
+      await client.request({
+        method: 'PATCH',
+        path: statusPath(facts.policy),
+        contentType: 'application/merge-patch+json',
+        body: { metadata: { resourceVersion: object.resourceVersion }, status },
+      });
+    } catch (error) {
+      // Somebody else has written in between, or deleted it: the watch brings what is now, and the next run looks again.
+      if (error instanceof KubeError && (error.kind === 'conflict' || error.kind === 'not-found')) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn({ policy: describePolicy(facts.policy.ref), reason }, 'status of lock policy not written');
+    }
+  }
+}
+
+interface Matched {
+  readonly locks: number;
+  readonly conflicts: Map<string, Conflict>;
+}
+
+/** NB: keys in the order of `statusOf`, so that equal statuses are equal texts. */
+function readStatus({ object }: WatchedObject): PolicyStatus {
+  const parsed = clusterLockPolicy.status.safeParse(objectAt(object, 'status'));
+  if (!parsed.success) return {};
+  const { observedGeneration, locksMatched, rejections, conditions } = parsed.data;
+  return {
+    observedGeneration,
+    locksMatched,
+    rejections,
+    conditions: conditions?.map(
+      ({ type, status, reason, message, observedGeneration: at, lastTransitionTime }) => ({
+        type,
+        status,
+        reason,
+        message,
+        observedGeneration: at,
+        lastTransitionTime,
+      }),
+    ),
+  };
+}
