@@ -11,8 +11,17 @@ import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts';
 import { rejectionMessage, type RejectionRecord } from '../../../src/review/record.ts';
 import { failureOf, leaderAnnotation } from '../../kube/support/cluster.ts';
 
+/** A line of the log. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [key: string]: unknown;
+}
+
 /** A guard that the API server asks. */
 export interface Guarded {
+  /** Every line of its log so far. */
+  lines(): readonly LogLine[];
   /** The refusals in its log so far. */
   rejections(): readonly RejectionRecord[];
   stop(): Promise<void>;
@@ -27,9 +36,9 @@ export async function startGuarded(
   kubeconfig: string,
   options: Partial<Pick<ServeConfig, 'inspectRenewals'>> = {},
 ): Promise<Guarded> {
-  const lines: (RejectionRecord & { readonly msg: string })[] = [];
+  const lines: LogLine[] = [];
   const write = (line: string): void => {
-    lines.push(JSON.parse(line) as (typeof lines)[number]);
+    lines.push(JSON.parse(line) as LogLine);
   };
   const log = pino({ level: 'debug', base: null }, { write });
   const guard = new Guard(configOf(kubeconfig, options), { log, clock: systemClock() });
@@ -41,9 +50,14 @@ export async function startGuarded(
     throw error;
   }
   return {
-    rejections: () => lines.filter((line) => line.msg === rejectionMessage),
+    lines: () => lines,
+    rejections: () => lines.filter(isRejection),
     stop: () => guard.stop(),
   };
+}
+
+function isRejection(line: LogLine): line is LogLine & RejectionRecord {
+  return line.msg === rejectionMessage;
 }
 
 function configOf(

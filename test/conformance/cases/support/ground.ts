@@ -6,7 +6,7 @@ import { inject } from 'vitest';
 import { startControlPlane, type StartControlPlaneOptions } from '../../../../src/sandbox/control-plane.ts';
 import type { Plural } from '../../../kube/support/cluster.ts';
 import { createTestNamespace } from '../../../support/identities.ts';
-import { startGuarded, type Guarded } from '../../support/guarded.ts';
+import { startGuarded, type Guarded, type LogLine } from '../../support/guarded.ts';
 import { Trial } from './trial.ts';
 import { Writer } from './writer.ts';
 
@@ -28,6 +28,10 @@ export interface Ground {
   trial(name: string, where?: { readonly plural?: Plural; readonly namespace?: string }): Trial;
   /** Lets the candidates write in another namespace, which is created. */
   openNamespace(name: string): Promise<void>;
+  /** Every line of the guard's log so far. */
+  lines(): readonly LogLine[];
+  /** The API server's audit log, or empty. */
+  readonly auditLog: string;
   /** Ends the guard and starts another, which knows nothing. */
   restartGuard(options: { readonly inspectRenewals: boolean }): Promise<void>;
   stop(): Promise<void>;
@@ -43,8 +47,10 @@ const lockRules = [
 export async function startGround(
   prefix: string,
   flags: StartControlPlaneOptions['apiserverFlags'] = [],
+  { audit = false }: Pick<StartControlPlaneOptions, 'audit'> = {},
 ): Promise<Ground> {
-  const controlPlane = await startControlPlane({ binaries: inject('binaries'), apiserverFlags: flags });
+  const binaries = inject('binaries');
+  const controlPlane = await startControlPlane({ binaries, apiserverFlags: flags, audit });
   const { kubeconfig } = controlPlane;
   const agent = new Agent({ keepAlive: true });
   let guarded: Guarded | null = null;
@@ -65,6 +71,8 @@ export async function startGround(
     const rejections = (): ReturnType<Guarded['rejections']> => guarded?.rejections() ?? [];
     return {
       ...{ kubeconfig, namespace: namespace.name, admin, a, b, c, pod, stop },
+      auditLog: controlPlane.auditLog ?? '',
+      lines: () => guarded?.lines() ?? [],
       uidOf: async (name) =>
         (await core.readNamespacedPod({ namespace: namespace.name, name })).metadata?.uid ?? '',
       deletePod: async (name) => {

@@ -122,7 +122,7 @@ export class Writer {
       query = {},
       body,
       contentType = 'application/json',
-    }: { query?: Query; body?: JsonObject | undefined; contentType?: string },
+    }: { query?: Query; body?: JsonObject | undefined; contentType?: string } = {},
   ): Promise<Answer> {
     const options: RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
