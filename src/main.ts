@@ -11,6 +11,7 @@ import { asLockwardenError, KubeError } from './kube/errors.ts';
 const actions: Actions = {
   serve: async (options) => (await import('./cli/serve.ts')).serve(options),
   start: async (options) => (await import('./cli/start.ts')).start(options),
+  explain: async (options) => (await import('./cli/explain.ts')).explain(options),
 };
 
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */

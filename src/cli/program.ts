@@ -3,11 +3,13 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
+import type { ExplainOptions } from './explain.ts';
 
 /** The functions behind the commands. Each resolves to the exit code. */
 export interface Actions {
   serve(options: ServeOptions): Promise<number>;
   start(options: StartOptions): Promise<number>;
+  explain(options: ExplainOptions): Promise<number>;
 }
 
 /** What `start` is told: with a kubeconfig it guards that cluster, without one it brings its own. */
@@ -40,7 +42,36 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
       hear(await actions.start(options));
     });
 
+  withClusterFlags(program.command('explain'))
+    .description(
+      'Say which policy holds for a lock, where each value comes from, and what a takeover would meet now.',
+    )
+    .argument('<lock>', 'lease/NAME, configmap/NAME or endpoints/NAME')
+    .addOption(new Option('-n, --namespace <name>', 'the lock’s namespace; by default the context’s'))
+    .addOption(output('table', 'json', 'yaml'))
+    .addOption(ownNamespace())
+    .addHelpText('after', explainExamples)
+    .action(async (lock: string, options: Omit<ExplainOptions, 'lock'>) => {
+      hear(await actions.explain({ ...options, lock }));
+    });
+
   return program;
+}
+
+function withClusterFlags(command: Command): Command {
+  return command
+    .addOption(flag('--kubeconfig <file>', 'kubeconfig of the cluster'))
+    .addOption(flag('--context <name>', 'context of the kubeconfig'));
+}
+
+function output(first: string, ...others: readonly string[]): Option {
+  return new Option('-o, --output <format>', 'how to print').choices([first, ...others]).default(first);
+}
+
+/** Where `-n` is the lock's namespace, as with kubectl. */
+function ownNamespace(): Option {
+  const option = new Option('--lockwarden-namespace <name>', 'lockwarden’s own namespace');
+  return option.env('LOCKWARDEN_NAMESPACE').default('lockwarden-system');
 }
 
 function withServeFlags(command: Command): Command {
@@ -80,8 +111,14 @@ const programExamples = `
 Examples:
   lockwarden start                                   try it on an embedded control plane
   lockwarden serve                                   guard the cluster it runs in
+  lockwarden explain lease/my-operator -n team       what holds for a lock, and why
   lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
                                                      guard a cluster from outside`;
+
+const explainExamples = `
+Examples:
+  lockwarden explain lease/my-operator -n team
+  lockwarden explain cm/legacy-lock -n team -o yaml`;
 
 const serveExamples = `
 Examples:

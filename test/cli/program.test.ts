@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ExplainOptions } from '../../src/cli/explain.ts';
 import { buildProgram, type StartOptions } from '../../src/cli/program.ts';
 import type { ServeOptions } from '../../src/config.ts';
 
@@ -6,12 +7,14 @@ function run(args: readonly string[]): {
   heard: () => number | null;
   serving: () => ServeOptions | null;
   starting: () => StartOptions | null;
+  explaining: () => ExplainOptions | null;
   done: Promise<unknown>;
   text: () => string;
 } {
   let heard: number | null = null;
   let serving: ServeOptions | null = null;
   let starting: StartOptions | null = null;
+  let explaining: ExplainOptions | null = null;
   let text = '';
   const program = buildProgram(
     {
@@ -22,6 +25,10 @@ function run(args: readonly string[]): {
       start: (options) => {
         starting = options;
         return Promise.resolve(1);
+      },
+      explain: (options) => {
+        explaining = options;
+        return Promise.resolve(0);
       },
     },
     '1.2.3',
@@ -35,7 +42,14 @@ function run(args: readonly string[]): {
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeOut: write, writeErr: write });
   const done = program.parseAsync(args, { from: 'user' }).catch((error: unknown) => error);
-  return { heard: () => heard, serving: () => serving, starting: () => starting, done, text: () => text };
+  return {
+    heard: () => heard,
+    serving: () => serving,
+    starting: () => starting,
+    explaining: () => explaining,
+    done,
+    text: () => text,
+  };
 }
 
 describe('the command line', () => {
@@ -139,5 +153,32 @@ describe('the command line', () => {
     const { done, text } = run(args);
     expect(await done).toMatchObject({ name: 'CommanderError' });
     expect(text()).toContain('error:');
+  });
+
+  it('explain takes a lock and kubectl’s flags', async () => {
+    const { done, explaining } = run([
+      'explain',
+      'lease/orders',
+      '-n',
+      'team',
+      '--context',
+      'C',
+      '-o',
+      'json',
+    ]);
+    await done;
+    expect(explaining()).toEqual({
+      lock: 'lease/orders',
+      namespace: 'team',
+      context: 'C',
+      output: 'json',
+      lockwardenNamespace: 'lockwarden-system',
+    });
+  });
+
+  it('explain says which formats there are', async () => {
+    const { done, text } = run(['explain', 'lease/orders', '-o', 'xml']);
+    await done;
+    expect(text()).toContain('Allowed choices are table, json, yaml');
   });
 });

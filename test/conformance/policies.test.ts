@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 
+import { explain } from '../../src/cli/explain.ts';
 import { arrayAt, isObject, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { files, read } from '../style/tree.ts';
 import { startGround, type Ground } from './cases/support/ground.ts';
@@ -197,6 +198,41 @@ describe('enforcement', () => {
     expect(await attempt('c', 15)).toContain('(c is retired)');
     expect(await attempt('a', 15)).toBe('');
     await remove(local('strict'));
+  });
+});
+
+describe('explain', () => {
+  const explained = async (lock: string): Promise<JsonObject> => {
+    let text = '';
+    const options = { lock, namespace: ground.namespace, kubeconfig: ground.kubeconfig };
+    await explain({ ...options, lockwardenNamespace: 'lockwarden-system', output: 'json' }, (part) => {
+      text += part;
+    });
+    return JSON.parse(text) as JsonObject;
+  };
+
+  it('says what the guard does', async () => {
+    const lock = await held();
+    await put(local('team'), { match: { names: [lock.name] }, tolerance: '2s' });
+    expect(await explained(`lease/${lock.name}`)).toMatchObject({
+      holder: 'a',
+      guarded: true,
+      policies: [`lockpolicy/${ground.namespace}/team`],
+      takeover: { outcome: 'Deny' },
+    });
+    await vi.waitFor(async () => {
+      expect(messageOf(await tryTheft(lock))).toContain(`lockpolicy/${ground.namespace}/team]`);
+    }, inForce);
+    await remove(local('team'));
+    expect(await explained(`leases/${lock.name}`)).toMatchObject({ policies: [] });
+    expect(await explained('cm/nowhere')).toMatchObject({ exists: false, takeover: { outcome: 'Free' } });
+  });
+
+  it('says in a sentence what names no lock', async () => {
+    await expect(explained('pod/x')).rejects.toMatchObject({
+      code: 'UsageInvalid',
+      message: '`pod/x` names no lock: give lease/NAME, configmap/NAME or endpoints/NAME',
+    });
   });
 });
 
