@@ -2,17 +2,28 @@
 
 /** Whether `name` matches `pattern`. */
 export function matchesPattern(pattern: string, name: string): boolean {
+  return patternOf(pattern)(name);
+}
+
+/** Takes a pattern apart, for many names. */
+export function patternOf(pattern: string): (name: string) => boolean {
   const [first = '', ...rest] = pattern.split('*');
-  if (rest.length === 0) return name === pattern;
+  if (rest.length === 0) return (name) => name === pattern;
   const last = rest.pop() ?? '';
-  if (!name.startsWith(first) || name.length < first.length + last.length || !name.endsWith(last))
-    return false;
-  // INVARIANT: taking each piece at its first occurrence leaves the most for those that follow, so no other choice can do better.
-  let from = first.length;
-  const end = name.length - last.length;
-  for (const piece of rest) {
-    const at = name.indexOf(piece, from);
-    if (at < 0 || at + piece.length > end) return false;
+  const pieces = rest.filter((piece) => piece !== '');
+  return (name) => {
+    if (name.length < first.length + last.length || !name.startsWith(first) || !name.endsWith(last))
+      return false;
+    return holdsInOrder(pieces, name.slice(first.length, name.length - last.length));
+  };
+}
+
+/** INVARIANT: taking each piece at its first occurrence leaves the most for those that follow, so no other choice can do better. */
+function holdsInOrder(pieces: readonly string[], text: string): boolean {
+  let from = 0;
+  for (const piece of pieces) {
+    const at = text.indexOf(piece, from);
+    if (at < 0) return false;
     from = at + piece.length;
   }
   return true;

@@ -1,7 +1,7 @@
 /** Which locks a policy speaks of, and how narrowly. */
 import type { LockKind } from '../core/lock.ts';
 import type { ClusterLockPolicySpec } from './api.ts';
-import { matchesPattern, narrownessOf } from './pattern.ts';
+import { narrownessOf, patternOf } from './pattern.ts';
 import type { PolicyRef } from './policy-ref.ts';
 import { selects, type Labels, type LabelSelector } from './selector.ts';
 
@@ -21,19 +21,20 @@ export interface Scope {
   ) => { readonly narrowness: number; readonly kinds: number } | null;
 }
 
-/** The scope of a policy. */
+/** The scope of a policy. Patterns are taken apart once, here, and not at each decision. */
 export function scopeOf({ match = {} }: ClusterLockPolicySpec, ref: PolicyRef): Scope {
+  const names = narrowest(match.names);
+  const excludes = narrowest(match.excludeNames ?? []);
+  const kindsLeftOut = lockKinds.length - (match.kinds?.length ?? lockKinds.length);
   return {
     kinds: match.kinds ?? lockKinds,
     allNames: match.names === undefined && match.excludeNames === undefined,
     namespace: ref.kind === 'LockPolicy' ? onlyNamespace(ref.namespace) : namespacesOf(match),
     lock: (kind, name) => {
       if (match.kinds?.includes(kind) === false) return null;
-      if (match.excludeNames?.some((pattern) => matchesPattern(pattern, name)) === true) return null;
-      const narrowness = narrowest(match.names, name);
-      return narrowness === null
-        ? null
-        : { narrowness, kinds: lockKinds.length - (match.kinds?.length ?? lockKinds.length) };
+      const narrowness = names(name);
+      if (narrowness === null || excludes(name) !== null) return null;
+      return { narrowness, kinds: kindsLeftOut };
     },
   };
 }
@@ -49,21 +50,24 @@ function namespacesOf(match: {
   readonly excludeNamespaces?: readonly string[] | undefined;
   readonly namespaceSelector?: LabelSelector | undefined;
 }): Scope['namespace'] {
-  const { namespaces, excludeNamespaces, namespaceSelector } = match;
+  const { namespaces, namespaceSelector } = match;
+  const names = narrowest(namespaces);
+  const excludes = narrowest(match.excludeNamespaces ?? []);
+  // A selector narrows what the same names would say without one.
+  const selected = namespaceSelector === undefined ? 0 : 0.5;
   return (name, labels) => {
-    if (excludeNamespaces?.some((pattern) => matchesPattern(pattern, name)) === true) return null;
+    const narrowness = names(name);
+    if (narrowness === null || excludes(name) !== null) return null;
     if (namespaceSelector !== undefined && !selects(namespaceSelector, labels)) return null;
-    const narrowness = narrowest(namespaces, name);
-    if (narrowness === null) return null;
-    // A selector narrows what the same names would say without one.
-    const selected = namespaceSelector === undefined ? 0 : 0.5;
     return { narrowness: narrowness + selected, exact: namespaces?.includes(name) === true };
   };
 }
 
-/** The narrowness of the narrowest pattern that matches; 0 without patterns; null when none matches. */
-function narrowest(patterns: readonly string[] | undefined, name: string): number | null {
-  if (patterns === undefined) return 0;
-  const matching = patterns.filter((pattern) => matchesPattern(pattern, name));
-  return matching.length === 0 ? null : Math.max(...matching.map(narrownessOf));
+/** Finds the narrowness of the narrowest pattern that matches a name: null when none does, 0 for all names without patterns. */
+function narrowest(patterns: readonly string[] | undefined): (name: string) => number | null {
+  if (patterns === undefined) return () => 0;
+  const narrowToWide = patterns
+    .map((pattern) => ({ matches: patternOf(pattern), narrowness: narrownessOf(pattern) }))
+    .sort((a, b) => b.narrowness - a.narrowness);
+  return (name) => narrowToWide.find(({ matches }) => matches(name))?.narrowness ?? null;
 }
