@@ -5,6 +5,7 @@
 import { createHandler } from '../admission/handler.ts';
 import { Judge } from '../admission/judge.ts';
 import { LockMemories } from '../admission/lock-memories.ts';
+import { answerUnjudged } from '../admission/unjudged.ts';
 import type { Clock } from '../clock.ts';
 import { reviewPath, type ServeConfig } from '../config.ts';
 import type { LockKind, LockRef } from '../core/lock.ts';
@@ -159,6 +160,7 @@ export class Guard {
     const { clock, log } = this.#ports;
     const app = createApp({
       judge: this.#createHandler(),
+      unjudged: (request, why) => answerUnjudged(request, why, (lock) => this.#policies.settingsFor(lock)),
       limits: requestLimits,
       clock,
       log,

@@ -10,7 +10,7 @@
  */
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { couldNotJudge, errored, type AdmissionReviewResponse } from '../admission/response.ts';
-import { findUid, parseReview } from '../admission/review.ts';
+import { findUid, parseReview, type AdmissionRequest } from '../admission/review.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../review/logger.ts';
 import { send, sendAndClose } from './answer.ts';
@@ -23,6 +23,8 @@ import type { EdgeMetrics, MalformedCause } from './metrics.ts';
 /** What the endpoint needs. */
 export interface AppOptions {
   readonly judge: Judge;
+  /** The answer for a request that was not judged, for `why` (a clause in lower case). Default: it passes with a warning. */
+  readonly unjudged?: (request: AdmissionRequest, why: string) => AdmissionReviewResponse;
   readonly limits: RequestLimits;
   readonly clock: Clock;
   readonly log: Log;
@@ -125,20 +127,29 @@ async function review(
   const timeoutMs = judgeTimeoutMs(request.url, options.limits.judgeTimeoutMs);
   const judgement = await judgeWithin(options.judge, parsed.request, response, timeoutMs);
   if (judgement.kind === 'gone') options.metrics.malformed.inc({ cause: 'gone' });
-  else send(response, 200, answerFrom(judgement, parsed.request.uid, options));
+  else send(response, 200, answerFrom(judgement, parsed.request, options));
 }
 
 type Settled = Exclude<Awaited<ReturnType<typeof judgeWithin>>, { readonly kind: 'gone' }>;
 
-function answerFrom(judgement: Settled, uid: string, { log, metrics }: AppOptions): AdmissionReviewResponse {
+function answerFrom(
+  judgement: Settled,
+  request: AdmissionRequest,
+  options: AppOptions,
+): AdmissionReviewResponse {
   if (judgement.kind === 'answer') return judgement.answer;
+  const { log, metrics, unjudged = passWithWarning } = options;
   metrics.unjudged.inc({ cause: judgement.kind });
   if (judgement.kind === 'late') {
-    log.warn({ reviewUid: uid }, 'judgement took too long');
-    return couldNotJudge(uid, 'it took too long');
+    log.warn({ reviewUid: request.uid }, 'judgement took too long');
+    return unjudged(request, 'it took too long');
   }
-  log.error({ reviewUid: uid, err: judgement.error }, 'judgement failed');
-  return couldNotJudge(uid, 'internal error');
+  log.error({ reviewUid: request.uid, err: judgement.error }, 'judgement failed');
+  return unjudged(request, 'internal error');
+}
+
+function passWithWarning({ uid }: AdmissionRequest, why: string): AdmissionReviewResponse {
+  return couldNotJudge(uid, why);
 }
 
 function httpStatusOf(uid: string, code: number): number {
