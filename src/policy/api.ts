@@ -62,7 +62,7 @@ const takesValues = ({
   operator: string;
   values?: string[] | undefined;
 }): boolean => (operator === 'In' || operator === 'NotIn') === values.length > 0;
-const takesValuesMessage = 'In and NotIn need values, Exists and DoesNotExist take none';
+const takesValuesMessage = 'values go with In and NotIn, and only with those';
 
 const labelSelector = z
   .object({

@@ -33,7 +33,7 @@ const ofCluster: readonly Omit<Refusal, 'kind'>[] = [
       match: { namespaceSelector: { matchExpressions: [{ key: 'team', operator: 'In' }] } },
     },
     field: 'spec.match.namespaceSelector.matchExpressions[0]',
-    message: 'In and NotIn need values, Exists and DoesNotExist take none',
+    message: 'values go with In and NotIn, and only with those',
   },
   {
     name: 'Exists with values',
@@ -43,7 +43,7 @@ const ofCluster: readonly Omit<Refusal, 'kind'>[] = [
       },
     },
     field: 'spec.match.namespaceSelector.matchExpressions[0]',
-    message: 'In and NotIn need values, Exists and DoesNotExist take none',
+    message: 'values go with In and NotIn, and only with those',
   },
   {
     name: 'a ServiceAccount without its namespace',
