@@ -29,8 +29,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'errors',
   ],
   explain: ['core', 'policy'],
-  lint: ['core', 'policy', 'suite', 'errors'],
-  suite: ['core', 'locks', 'policy', 'admission', 'review', 'kube', 'clock', 'errors'],
+  yaml: ['policy'],
+  lint: ['core', 'policy', 'yaml'],
+  suite: ['core', 'locks', 'policy', 'yaml', 'admission', 'review', 'kube', 'clock', 'errors'],
   scene: ['core', 'kube', 'sandbox', 'guard', 'review', 'clock', 'config', 'errors'],
   cli: [
     'config',
