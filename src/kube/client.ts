@@ -42,6 +42,8 @@ export interface KubeResponse {
   readonly body: unknown;
   /** The `Date` header in milliseconds since the Unix epoch (whole seconds), or null. */
   readonly dateMs: number | null;
+  /** The texts of the `Warning` headers, which kubectl prints. */
+  readonly warnings: readonly string[];
 }
 
 /** An answer that goes on, as the API server's watches do. */
@@ -75,23 +77,27 @@ const idleConnectionMs = 60_000;
 /** LIMIT: as client-go: below the 60 s after which some load balancers forget a silent connection. */
 const tcpKeepAliveMs = 30_000;
 
+/** How a client presents itself. */
+export interface KubeClientOptions {
+  readonly userAgent?: string;
+  /** Whom it acts as, instead of the user of the context, who must be allowed to. */
+  readonly impersonate?: { readonly user: string; readonly groups: readonly string[] };
+}
+
 /** A client for the current context of `config`, with connections of its own. */
-export function createKubeClient(
-  config: KubeConfig,
-  options: { readonly userAgent?: string } = {},
-): KubeClient {
+export function createKubeClient(config: KubeConfig, options: KubeClientOptions = {}): KubeClient {
   const server = config.getCurrentCluster()?.server ?? '';
   const base = new URL(server);
   const agentOptions = { keepAlive: true, keepAliveMsecs: tcpKeepAliveMs, timeout: idleConnectionMs };
   const agent = base.protocol === 'http:' ? new PlainAgent(agentOptions) : new TlsAgent(agentOptions);
-  const userAgent = options.userAgent ?? 'lockwarden';
+  const own = ownHeaders(options);
 
   async function open(request: KubeRequest): Promise<Exchange> {
     const patience: Patience = { timeoutMs: request.timeoutMs ?? timeoutMsDefault, signal: request.signal };
     const body = request.body === undefined ? null : JSON.stringify(request.body);
     try {
       const prepared = await within(credentials(config), patience);
-      const built = requestOptions(request, base, prepared, userAgent, body);
+      const built = requestOptions(request, base, prepared, own, body);
       // NB: a proxy of the kubeconfig needs client-node's agent, which keeps no connection alive.
       const chosen = config.getCurrentCluster()?.proxyUrl === undefined ? agent : prepared.agent;
       return await attempt({ ...built, ...(chosen === undefined ? {} : { agent: chosen }) }, body, patience);
@@ -171,15 +177,15 @@ function requestOptions(
   request: KubeRequest,
   base: URL,
   prepared: TlsRequestOptions,
-  userAgent: string,
+  own: OutgoingHttpHeaders,
   body: string | null,
 ): RequestOptions {
   const query = new URLSearchParams(request.query).toString();
   const prefix = base.pathname.replace(/\/$/u, '');
   const headers: OutgoingHttpHeaders = {
     ...trimmed(prepared.headers),
+    ...own,
     accept: request.accept ?? 'application/json',
-    'user-agent': userAgent,
   };
   if (body !== null) {
     headers['content-type'] = request.contentType ?? 'application/json';
@@ -194,6 +200,17 @@ function requestOptions(
     method: request.method,
     path: `${prefix}${request.path}${query === '' ? '' : `?${query}`}`,
     headers,
+  };
+}
+
+/** SOURCE: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation */
+function ownHeaders({ userAgent = 'lockwarden', impersonate }: KubeClientOptions): OutgoingHttpHeaders {
+  return {
+    'user-agent': userAgent,
+    ...(impersonate !== undefined && {
+      'impersonate-user': impersonate.user,
+      'impersonate-group': [...impersonate.groups],
+    }),
   };
 }
 
@@ -230,7 +247,17 @@ async function readAnswer(opened: Exchange, bytesMax: number): Promise<KubeRespo
   if (body === undefined)
     throw new KubeError('malformed', 'the API server answered with something that is not JSON');
   const dateMs = Date.parse(response.headers.date ?? '');
-  return { status, body, dateMs: Number.isNaN(dateMs) ? null : dateMs };
+  const warnings = (response.headersDistinct['warning'] ?? []).flatMap(warningIn);
+  return { status, body, dateMs: Number.isNaN(dateMs) ? null : dateMs, warnings };
+}
+
+/**
+ * `299 - "text"`, with quotes and backslashes of the text escaped. Node takes a header's bytes for Latin-1; they are UTF-8.
+ * SOURCE: https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/util/net/http.go (NewWarningHeader)
+ */
+function warningIn(header: string): readonly string[] {
+  const text = /^\d{3} \S+ "((?:[^"\\]|\\.)*)"/u.exec(Buffer.from(header, 'latin1').toString())?.[1];
+  return text === undefined ? [] : [text.replaceAll(/\\(.)/gu, '$1')];
 }
 
 function parse(text: string): unknown {

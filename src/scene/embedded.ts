@@ -13,7 +13,7 @@ import { startControlPlane, type ControlPlane } from '../sandbox/control-plane.t
 import { loopback } from '../sandbox/free-port.ts';
 import { ensureGoProgram } from '../sandbox/go-program.ts';
 import type { ShownProgress } from '../sandbox/progress.ts';
-import { clientOf, createAccount, createActor, createNamespace, namespace, type Actor } from './cast.ts';
+import { clientOf, createActor, createCandidate, createNamespace, namespace, type Actor } from './cast.ts';
 import { Cleanup } from './cleanup.ts';
 import { Elector } from './elector.ts';
 import { play } from './play.ts';
@@ -116,8 +116,8 @@ async function playOn(
     admin.close();
   });
   await createNamespace(admin);
-  await createAccount(admin, lock, ['get', 'create', 'update']);
-  await createAccount(admin, rogueName, ['get', 'create', 'update', 'patch', 'delete']);
+  await createCandidate(admin, lock, ['get', 'create', 'update']);
+  await createCandidate(admin, rogueName, ['get', 'create', 'update', 'patch', 'delete']);
   const pods = await Promise.all(
     candidateNames.map((name) => createActor(plane, admin, { name, account: lock, signal })),
   );

@@ -10,7 +10,7 @@ import { KubeError } from '../kube/errors.ts';
 import { namespace } from './cast.ts';
 import type { ElectorEvent } from './elector.ts';
 import { createLease, deleteLease, readLease, seizeLease, type LeaseView } from './lease.ts';
-import { until } from './until.ts';
+import { until } from '../kube/until.ts';
 
 /** A process that stands for election. */
 export interface Candidate {

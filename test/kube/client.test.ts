@@ -59,7 +59,26 @@ describe('a request', () => {
       status: 201,
       body: { renewTime: '2026-01-02T03:04:05.678901Z' },
       dateMs: Date.UTC(2026, 1, 3, 4, 5, 6),
+      warnings: [],
     });
+  });
+
+  test('gives the warnings that come with the answer, as they were meant', async () => {
+    const answering = server.client.request(get);
+    const text = Buffer.from('299 - "the holder’s \\"lease\\", a \\\\ and more"').toString('latin1');
+    (await server.next()).reply(200, {}, { warning: text });
+    expect((await answering).warnings).toEqual(['the holder’s "lease", a \\ and more']);
+  });
+
+  test('acts as another, with that one’s groups', async () => {
+    const impersonate = { user: 'jane', groups: ['ops', 'dev'] };
+    const client = createKubeClient(configFor(server.url), { impersonate });
+    const answering = client.request(get);
+    const asked = await server.next();
+    asked.reply(200, {});
+    await answering;
+    client.close();
+    expect(asked.headers).toMatchObject({ 'impersonate-user': 'jane', 'impersonate-group': 'ops, dev' });
   });
 
   test('keeps to the path prefix of the server', async () => {

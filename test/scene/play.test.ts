@@ -89,8 +89,8 @@ class Cluster {
   }
 }
 
-function answer(body: unknown): { status: number; body: unknown; dateMs: null } {
-  return { status: 200, body, dateMs: null };
+function answer(body: unknown): { status: number; body: unknown; dateMs: null, warnings: [] } {
+  return { status: 200, body, dateMs: null, warnings: [] };
 }
 
 function refusal(reason: string): KubeError {

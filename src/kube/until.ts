@@ -10,7 +10,7 @@ export interface Wait {
   readonly signal: AbortSignal;
 }
 
-/** LIMIT: an election is a matter of seconds; ten looks a second show it in time and cost nothing. */
+/** LIMIT: what is waited for is a matter of seconds; ten looks a second show it in time and cost nothing. */
 const pollMs = 100;
 
 /**
