@@ -1,6 +1,6 @@
 /**
- * Writes what is made from the policy API (src/policy/api.ts): the CRDs and the JSON Schemas for editors. A test compares
- * the files with what this would write.
+ * Writes what is made from the policy API (src/policy/api.ts) and from the format of suites (src/suite/format.ts): the CRDs and
+ * the JSON Schemas for editors. A test compares the files with what this would write.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -10,6 +10,7 @@ import { stringify } from 'yaml';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../src/policy/api.ts';
 import { crdOf } from '../src/policy/crd.ts';
 import { editorSchemaOf } from '../src/policy/json-schema.ts';
+import { suiteJsonSchema } from '../src/suite/json-schema.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const header = '# Made from src/policy/api.ts by `npm run generate`; what is changed here is lost.\n';
@@ -33,6 +34,10 @@ export async function generated(): Promise<ReadonlyMap<string, string>> {
       await format(schema, { parser: 'json', printWidth: 110 }),
     );
   }
+  files.set(
+    'manifests/schemas/locktest.json',
+    await format(JSON.stringify(suiteJsonSchema), { parser: 'json', printWidth: 110 }),
+  );
   return files;
 }
 

@@ -1,0 +1,59 @@
+/**
+ * How fast suites run offline: `node bench/suite.ts [steps]`. Default: 1,000 steps, in tests of ten, as the shipped suites have them: a
+ * holder that renews, candidates that are refused and succeed, releases, deletions.
+ */
+import { guardedBy } from '../src/suite/guarded.ts';
+import { readSuite } from '../src/suite/read.ts';
+import { countOf, runSuiteOffline } from '../src/suite/suite-run.ts';
+
+const [steps = 1_000] = process.argv.slice(2).map(Number);
+const stepsEach = 10;
+/** LIMIT: what the command may take. */
+const budgetMs = 1_000;
+
+const election = `
+    lock: { start: { holder: a } }
+    steps:
+      - { at: 5s, actor: b, action: takeOver, expect: { deny: PrematureTakeover } }
+      - { at: 10s, actor: a, action: renew, expect: allow }
+      - { at: 12s, actor: b, action: takeOver, expect: { deny: PrematureTakeover } }
+      - { at: 26s, actor: b, action: takeOver, expect: allow }
+      - { at: 28s, actor: a, action: release, expect: { deny: ForeignRelease } }
+      - { at: 30s, actor: b, action: release, expect: allow }
+      - { at: 31s, actor: a, action: acquire, expect: allow }
+      - { at: 33s, actor: b, action: delete, expect: { audit: LiveLockDeleted } }
+      - { at: 34s, actor: b, action: recreate, expect: { deny: PrematureRecreation } }
+      - { at: 35s, actor: a, action: recreate, expect: allow }`;
+
+const policy = `{ apiVersion: lockwarden.dev/v1alpha1, kind: ClusterLockPolicy, metadata: { name: guard }, spec: { enforcement: Deny } }`;
+const tests = Array.from(
+  { length: Math.ceil(steps / stepsEach) },
+  (_, index) => `  - name: election ${String(index)}${election}`,
+);
+const text = `apiVersion: lockwarden.dev/v1alpha1
+kind: LockTest
+policies: [${policy}]
+tests:
+${tests.join('\n')}
+`;
+
+const begunMs = performance.now();
+const begunCpu = process.cpuUsage();
+const read = readSuite('bench.locktest.yaml', text, () => ({ why: 'there are no files' }));
+if (!read.ok) throw new Error(JSON.stringify(read.faults));
+const readMs = performance.now() - begunMs;
+guardedBy(read.suite);
+const result = await runSuiteOffline(
+  read.suite,
+  () => true,
+  () => performance.now(),
+);
+const tookMs = performance.now() - begunMs;
+const cpuMs = process.cpuUsage(begunCpu).user / 1_000;
+
+const { passed, failed } = countOf([result]);
+const played = result.tests.reduce((sum, test) => sum + test.steps.length, 0);
+console.log(
+  `${played} steps in ${passed + failed} tests (${failed} failed): read in ${readMs.toFixed(0)} ms, all in ${tookMs.toFixed(0)} ms, ${((tookMs - readMs) / played).toFixed(2)} ms a step, each played three times; ${cpuMs.toFixed(0)} ms of processor time`,
+);
+if (failed > 0 || (steps <= 1_000 && tookMs > budgetMs)) process.exitCode = 1;
