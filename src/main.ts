@@ -12,6 +12,7 @@ const actions: Actions = {
   serve: async (options) => (await import('./cli/serve.ts')).serve(options),
   start: async (options) => (await import('./cli/start.ts')).start(options),
   explain: async (options) => (await import('./cli/explain.ts')).explain(options),
+  lint: async (options) => (await import('./cli/lint.ts')).lint(options),
 };
 
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */

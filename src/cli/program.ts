@@ -4,12 +4,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
 import type { ExplainOptions } from './explain.ts';
+import type { LintOptions } from './lint.ts';
 
 /** The functions behind the commands. Each resolves to the exit code. */
 export interface Actions {
   serve(options: ServeOptions): Promise<number>;
   start(options: StartOptions): Promise<number>;
   explain(options: ExplainOptions): Promise<number>;
+  lint(options: LintOptions): Promise<number>;
 }
 
 /** What `start` is told: with a kubeconfig it guards that cluster, without one it brings its own. */
@@ -53,6 +55,18 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
     .addHelpText('after', explainExamples)
     .action(async (lock: string, options: Omit<ExplainOptions, 'lock'>) => {
       hear(await actions.explain({ ...options, lock }));
+    });
+
+  program
+    .command('lint')
+    .description('Say what is wrong with policies, with file and line, before they are applied.')
+    .argument('<file...>', 'files, folders, or `-` for standard input')
+    .addOption(output('text', 'json'))
+    .addOption(ownNamespace())
+    .addHelpText('after', lintExamples)
+    .action(async (files: string[], options: { output: string; lockwardenNamespace: string }) => {
+      const { output: format, lockwardenNamespace: namespace } = options;
+      hear(await actions.lint({ files, output: format, namespace }));
     });
 
   return program;
@@ -112,6 +126,7 @@ Examples:
   lockwarden start                                   try it on an embedded control plane
   lockwarden serve                                   guard the cluster it runs in
   lockwarden explain lease/my-operator -n team       what holds for a lock, and why
+  lockwarden lint policies/                          mistakes in policies, with file and line
   lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
                                                      guard a cluster from outside`;
 
@@ -119,6 +134,13 @@ const explainExamples = `
 Examples:
   lockwarden explain lease/my-operator -n team
   lockwarden explain cm/legacy-lock -n team -o yaml`;
+
+const lintExamples = `
+Examples:
+  lockwarden lint policies/
+  kubectl get lockpolicies,clusterlockpolicies -A -o yaml | lockwarden lint -
+
+The exit code is 0 without errors (there may be warnings), 1 with errors, 2 for a file that cannot be read.`;
 
 const serveExamples = `
 Examples:

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ExplainOptions } from '../../src/cli/explain.ts';
+import type { LintOptions } from '../../src/cli/lint.ts';
 import { buildProgram, type StartOptions } from '../../src/cli/program.ts';
 import type { ServeOptions } from '../../src/config.ts';
 
@@ -8,6 +9,7 @@ function run(args: readonly string[]): {
   serving: () => ServeOptions | null;
   starting: () => StartOptions | null;
   explaining: () => ExplainOptions | null;
+  linting: () => LintOptions | null;
   done: Promise<unknown>;
   text: () => string;
 } {
@@ -15,6 +17,7 @@ function run(args: readonly string[]): {
   let serving: ServeOptions | null = null;
   let starting: StartOptions | null = null;
   let explaining: ExplainOptions | null = null;
+  let linting: LintOptions | null = null;
   let text = '';
   const program = buildProgram(
     {
@@ -25,6 +28,10 @@ function run(args: readonly string[]): {
       start: (options) => {
         starting = options;
         return Promise.resolve(1);
+      },
+      lint: (options) => {
+        linting = options;
+        return Promise.resolve(0);
       },
       explain: (options) => {
         explaining = options;
@@ -47,6 +54,7 @@ function run(args: readonly string[]): {
     serving: () => serving,
     starting: () => starting,
     explaining: () => explaining,
+    linting: () => linting,
     done,
     text: () => text,
   };
@@ -173,6 +181,16 @@ describe('the command line', () => {
       context: 'C',
       output: 'json',
       lockwardenNamespace: 'lockwarden-system',
+    });
+  });
+
+  it('lint takes files and folders', async () => {
+    const { done, linting } = run(['lint', 'a.yaml', 'policies', '-o', 'json']);
+    await done;
+    expect(linting()).toEqual({
+      files: ['a.yaml', 'policies'],
+      output: 'json',
+      namespace: 'lockwarden-system',
     });
   });
 
