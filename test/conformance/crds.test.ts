@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { arrayAt, isObject, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
@@ -241,6 +241,21 @@ describe('a policy', () => {
 
   test('without a spec is refused', async () => {
     expect(await refusalOf('LockPolicy', {}, { spec: undefined })).toContain('spec: Required value');
+  });
+});
+
+describe('every policy of policies/', () => {
+  const shipped = files('policies/*/policy.yaml').flatMap((path) =>
+    parseAllDocuments(read(path)).map(
+      (document, index) => [`${path} (${String(index + 1)})`, document.toJS() as JsonObject] as const,
+    ),
+  );
+
+  test.each(shipped)('%s is accepted', async (_, policy) => {
+    // The namespace that it names is not there, so it is offered to this test's own.
+    const metadata = { name: stringAt(objectAt(policy, 'metadata'), 'name') };
+    const stored = await offerObject({ ...policy, metadata }, name);
+    expect(objectAt(stored, 'spec')).toMatchObject(objectAt(policy, 'spec'));
   });
 });
 
