@@ -11,7 +11,7 @@ import type { Settings } from '../core/settings.ts';
 import { recordOf } from '../core/stamps.ts';
 import { serverMs, type Interval } from '../core/time.ts';
 import { describePolicy } from '../policy/policy-ref.ts';
-import type { Effective, Field } from '../policy/resolve.ts';
+import type { Effective, Field } from '../policy/effective.ts';
 
 /** One value, and what set it. */
 export interface ExplainedValue {

@@ -10,7 +10,7 @@ import type { Logger } from '../kube/ports.ts';
 import type { WatchedObject } from '../kube/resource.ts';
 import { clusterLockPolicy, type PolicyStatus } from '../policy/api.ts';
 import { describePolicy, type PolicyRef } from '../policy/policy-ref.ts';
-import type { Conflict } from '../policy/resolve.ts';
+import type { Conflict } from '../policy/effective.ts';
 import { statusOf, statusPath, type StatusFacts } from '../policy/status.ts';
 import type { PolicyStore } from '../policy/store.ts';
 

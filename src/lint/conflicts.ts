@@ -1,6 +1,7 @@
 /** Policies that are equally specific and disagree. */
 import { describePolicy } from '../policy/policy-ref.ts';
-import { resolve, type Conflict } from '../policy/resolve.ts';
+import type { Conflict } from '../policy/effective.ts';
+import { resolve } from '../policy/resolve.ts';
 import type { Path } from '../yaml/places.ts';
 import type { Remark } from './finding.ts';
 import type { Subject, Surroundings } from './subject.ts';

@@ -1,6 +1,7 @@
 /** What policies of namespaces say in vain, because a floor of the cluster is higher. */
 import type { Reason } from '../core/reasons.ts';
-import { resolve, type Effective, type Field } from '../policy/resolve.ts';
+import type { Effective, Field } from '../policy/effective.ts';
+import { resolve } from '../policy/resolve.ts';
 import type { Path } from '../yaml/places.ts';
 import type { Remark } from './finding.ts';
 import type { Subject, Surroundings } from './subject.ts';

@@ -1,7 +1,7 @@
 /** What is told about a policy in its status. Pure: what is known in, the status out. */
 import { apiGroup, type PolicyStatus } from './api.ts';
 import { describePolicy } from './policy-ref.ts';
-import type { Conflict } from './resolve.ts';
+import type { Conflict } from './effective.ts';
 import type { StoredPolicy } from './store.ts';
 
 /** What is known about a policy. */

@@ -7,7 +7,8 @@
 import { describeLock, type LockRef } from '../core/lock.ts';
 import { parsePolicy, type Fault, type ParsedPolicy, type Policy, type PolicyObject } from './policy.ts';
 import { describePolicy, type PolicyRef } from './policy-ref.ts';
-import { resolve, type Effective } from './resolve.ts';
+import type { Effective } from './effective.ts';
+import { resolve } from './resolve.ts';
 import type { Labels } from './selector.ts';
 
 /** What there is of one policy. */

@@ -28,6 +28,14 @@ const warnedAbout: readonly Reason[] = [
   'CouldNotJudge',
 ];
 
+/** Nothing to find unless a policy asks for it. */
+const askedForByPolicies: readonly Reason[] = [
+  'LeaseDurationOutOfBounds',
+  'CandidateNotAllowed',
+  'HolderMismatch',
+  'ConditionNotMet',
+];
+
 describe('without a policy', () => {
   it.each(refused)('%s, which needs proof, is refused', (reason) => {
     expect(compatible[reason]).toBe('Deny');
@@ -37,8 +45,13 @@ describe('without a policy', () => {
     expect(compatible[reason]).toBe('Warn');
   });
 
+  it.each(askedForByPolicies)('%s, which only a policy asks for, is refused', (reason) => {
+    expect(compatible[reason]).toBe('Deny');
+  });
+
   it('each reason is one or the other', () => {
-    expect([...refused, ...warnedAbout].sort()).toEqual(Object.keys(reasons).sort());
+    const all = [...refused, ...warnedAbout, ...askedForByPolicies];
+    expect(all.sort()).toEqual(Object.keys(reasons).sort());
   });
 
   it('that is what holds, nobody is exempt, and a deletion leaves a tombstone', () => {

@@ -4,7 +4,8 @@ import type { LockRef } from '../../src/core/lock.ts';
 import { compatible, strict, type Enforcement } from '../../src/core/reasons.ts';
 import { builtInDefaults } from '../../src/core/settings.ts';
 import type { Policy } from '../../src/policy/policy.ts';
-import { resolve, type Effective } from '../../src/policy/resolve.ts';
+import type { Effective } from '../../src/policy/effective.ts';
+import { resolve } from '../../src/policy/resolve.ts';
 import { cluster, local } from './policies.ts';
 
 const lock: LockRef = { kind: 'Lease', namespace: 'team', name: 'orders' };
@@ -319,6 +320,17 @@ describe('a floor', () => {
       covered([floor, cluster('audit', { match: { namespaces: ['team'] }, enforcement: 'Audit' })]).settings
         .enforcement.PrematureTakeover,
     ).toBe('Audit');
+  });
+
+  it('raises nothing that the cluster’s own policies have taken down, once a namespace has a say', () => {
+    const audit = cluster('audit', {
+      match: { namespaces: ['team'] },
+      enforcement: 'Audit',
+      tolerance: '5s',
+    });
+    const { settings } = covered([floor, audit, local('team', 'p', { message: 'ask us', tolerance: '6s' })]);
+    expect(settings.enforcement.PrematureTakeover).toBe('Audit');
+    expect(settings.toleranceMs).toBe(5_000);
   });
 
   it('takes back exemptions of a namespace, but not of the cluster, unless it allows them', () => {
