@@ -3,7 +3,7 @@
  * are put under it in the end.
  */
 import { compatible, strict, type Enforcement, type Reason } from '../core/reasons.ts';
-import { builtInDefaults, type Settings } from '../core/settings.ts';
+import type { Settings } from '../core/settings.ts';
 import type { Conflict, Effective, Field } from './effective.ts';
 import type { Floor, Layer, Policy } from './policy.ts';
 import { describePolicy, type PolicyRef } from './policy-ref.ts';
@@ -35,13 +35,14 @@ export class Draft {
   #ceiling: Enforcement = 'Deny';
   /** Rules that a policy names, which neither profile nor ceiling of the same or a less specific policy changes. */
   #named: Partial<Record<Reason, Enforcement>>;
-  /** What the cluster's policies alone come to; null as long as no policy of the namespace has been laid over it. */
-  #ofCluster: Settings | null = null;
+  /** Whom the cluster's policies exempt, whatever policies of the namespace say. */
+  #exemptByCluster: Settings['exempt'];
   readonly #sources = new Map<Field, string>();
   readonly #conflicts: Conflict[] = [];
 
   constructor(base: Settings) {
     this.#settings = base;
+    this.#exemptByCluster = base.exempt;
     // What the built-in settings of a known stealer make milder stays so until a policy names the rule, or starts over.
     this.#named = Object.fromEntries(
       allReasons
@@ -52,9 +53,6 @@ export class Draft {
 
   /** Lays policies that are equally specific over what there is. Those of the cluster come first. */
   lay(group: readonly Policy[]): void {
-    if (this.#ofCluster === null && group.some(({ ref }) => ref.kind === 'LockPolicy')) {
-      this.#ofCluster = { ...this.#settings, enforcement: this.#enforcement() };
-    }
     this.#layEnforcement(group);
     const tolerance = this.#said(group, 'tolerance', ({ toleranceMs }) => toleranceMs, smaller);
     if (tolerance !== null) this.#set({ toleranceMs: tolerance });
@@ -71,6 +69,8 @@ export class Draft {
     if (deletion !== null) this.#set({ deletion });
     const exempt = this.#said(group, 'exempt', (layer) => layer.exempt, first);
     if (exempt !== null) this.#set({ exempt });
+    if (group.every(({ ref }) => ref.kind === 'ClusterLockPolicy'))
+      this.#exemptByCluster = this.#settings.exempt;
     const note = this.#said(group, 'message', (layer) => layer.message, first);
     if (note !== null) this.#set({ note });
     const inspects = this.#said(group, 'inspectRenewals', (layer) => layer.inspectRenewals, preferring(true));
@@ -117,41 +117,50 @@ export class Draft {
     this.#sources.set('conditions', before === undefined ? sources : `${before}, ${sources}`);
   }
 
-  /** Puts the floors under what policies of the namespace have made of the cluster's; what the cluster's own say stays. */
+  /** Puts the floors under what policies of the namespace say; what the cluster's own say stays, be it lower. */
   putFloors(policies: readonly Policy[]): void {
-    const ofCluster = this.#ofCluster;
     this.#set({ enforcement: this.#enforcement() });
-    if (ofCluster === null) return;
     for (const { floor, ref } of policies) {
       if (floor === null) continue;
       const source = `floor of ${describePolicy(ref)}`;
-      this.#raise(floor, ofCluster, source);
-      this.#tighten(floor, ofCluster, source);
-      if (floor.exemptions === 'Forbidden' && !same(this.#settings.exempt, ofCluster.exempt)) {
-        this.#set({ exempt: ofCluster.exempt });
+      this.#raise(floor, source);
+      const { toleranceMsMax } = floor;
+      if (
+        toleranceMsMax !== null &&
+        this.#saysNamespace('tolerance') &&
+        this.#settings.toleranceMs > toleranceMsMax
+      ) {
+        this.#set({ toleranceMs: toleranceMsMax });
+        this.#sources.set('tolerance', source);
+      }
+      if (floor.exemptions === 'Forbidden' && this.#saysNamespace('exempt')) {
+        this.#set({ exempt: this.#exemptByCluster });
         this.#sources.set('exempt', source);
       }
     }
   }
 
-  #raise(floor: Floor, ofCluster: Settings, source: string): void {
+  #raise(floor: Floor, source: string): void {
     const raised = { ...this.#settings.enforcement };
+    const general = this.#saysNamespace('enforcement') || this.#saysNamespace('profile');
     for (const reason of allReasons) {
+      const field: Field = `rules[${reason}]`;
+      // A floor that has raised a rule stands in the way of none that is higher.
+      const isBound = this.#sources.has(field) ? !this.#saysCluster(field) : general;
       const least = floor.rules[reason] ?? milder(compatible[reason], floor.enforcement);
-      const kept = milder(least, ofCluster.enforcement[reason]);
-      if (severity[kept] <= severity[raised[reason]]) continue;
-      raised[reason] = kept;
-      this.#sources.set(`rules[${reason}]`, source);
+      if (!isBound || severity[least] <= severity[raised[reason]]) continue;
+      raised[reason] = least;
+      this.#sources.set(field, source);
     }
     this.#set({ enforcement: raised });
   }
 
-  #tighten({ toleranceMsMax }: Floor, ofCluster: Settings, source: string): void {
-    if (toleranceMsMax === null) return;
-    const most = Math.max(toleranceMsMax, ofCluster.toleranceMs);
-    if (this.#settings.toleranceMs <= most) return;
-    this.#set({ toleranceMs: most });
-    this.#sources.set('tolerance', source);
+  #saysNamespace(field: Field): boolean {
+    return this.#sources.get(field)?.startsWith('lockpolicy/') === true;
+  }
+
+  #saysCluster(field: Field): boolean {
+    return this.#sources.get(field)?.startsWith('clusterlockpolicy/') === true;
   }
 
   finish(policies: readonly PolicyRef[], isSystem: boolean): Effective {

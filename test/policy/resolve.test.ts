@@ -328,9 +328,20 @@ describe('a floor', () => {
       enforcement: 'Audit',
       tolerance: '5s',
     });
-    const { settings } = covered([floor, audit, local('team', 'p', { message: 'ask us', tolerance: '6s' })]);
+    const { settings } = covered([floor, audit, local('team', 'p', { message: 'ask us' })]);
     expect(settings.enforcement.PrematureTakeover).toBe('Audit');
     expect(settings.toleranceMs).toBe(5_000);
+  });
+
+  it('is the highest of several', () => {
+    const rules = (enforcement: Enforcement) => [{ reason: 'TransitionsOdd', enforcement } as const];
+    const floors = [
+      cluster('a', { floor: { rules: rules('Warn') } }),
+      cluster('b', { floor: { rules: rules('Deny') } }),
+    ];
+    const { settings, sources } = covered([...floors, local('team', 'p', { rules: rules('Audit') })]);
+    expect(settings.enforcement.TransitionsOdd).toBe('Deny');
+    expect(sources.get('rules[TransitionsOdd]')).toBe('floor of clusterlockpolicy/b');
   });
 
   it('takes back exemptions of a namespace, but not of the cluster, unless it allows them', () => {
