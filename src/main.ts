@@ -13,6 +13,13 @@ const actions: Actions = {
   start: async (options) => (await import('./cli/start.ts')).start(options),
   explain: async (options) => (await import('./cli/explain.ts')).explain(options),
   lint: async (options) => (await import('./cli/lint.ts')).lint(options),
+  test: async (options) => {
+    const [{ test }, { processIo }] = await Promise.all([
+      import('./cli/test.ts'),
+      import('./cli/test-io.ts'),
+    ]);
+    return test(options, processIo());
+  },
 };
 
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
 import type { ExplainOptions } from './explain.ts';
 import type { LintOptions } from './lint.ts';
+import type { TestOptions } from './test.ts';
 
 /** The functions behind the commands. Each resolves to the exit code. */
 export interface Actions {
@@ -12,6 +13,7 @@ export interface Actions {
   start(options: StartOptions): Promise<number>;
   explain(options: ExplainOptions): Promise<number>;
   lint(options: LintOptions): Promise<number>;
+  test(options: TestOptions): Promise<number>;
 }
 
 /** What `start` is told: with a kubeconfig it guards that cluster, without one it brings its own. */
@@ -67,6 +69,31 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
     .action(async (files: string[], options: { output: string; lockwardenNamespace: string }) => {
       const { output: format, lockwardenNamespace: namespace } = options;
       hear(await actions.lint({ files, output: format, namespace }));
+    });
+
+  program
+    .command('test')
+    .description(
+      'Try policies on timelines of writes: offline in milliseconds, or on a cluster that lockwarden guards.',
+    )
+    .argument(
+      '[path...]',
+      'suites (*.locktest.yaml), folders, or `-` for standard input; by default this folder',
+    )
+    .addOption(new Option('--run <regex>', 'only tests in whose SUITE/NAME this finds something'))
+    .addOption(output('tree', 'json', 'junit'))
+    .addOption(new Option('--watch', 'run again when files change').default(false))
+    .addOption(
+      new Option('--cluster', 'run on a cluster, with real identities and real waiting').default(false),
+    )
+    .addOption(new Option('--kubeconfig <file>', 'with --cluster: kubeconfig of the cluster'))
+    .addOption(new Option('--context <name>', 'with --cluster: context of the kubeconfig'))
+    .addOption(
+      new Option('--scale <factor>', 'with --cluster: play tests in this part of their time').default('1'),
+    )
+    .addHelpText('after', testExamples)
+    .action(async (paths: string[], options: Omit<TestOptions, 'paths'>) => {
+      hear(await actions.test({ ...options, paths }));
     });
 
   return program;
@@ -127,6 +154,7 @@ Examples:
   lockwarden serve                                   guard the cluster it runs in
   lockwarden explain lease/my-operator -n team       what holds for a lock, and why
   lockwarden lint policies/                          mistakes in policies, with file and line
+  lockwarden test policies/                          what policies do, tried on timelines of writes
   lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
                                                      guard a cluster from outside`;
 
@@ -141,6 +169,14 @@ Examples:
   kubectl get lockpolicies,clusterlockpolicies -A -o yaml | lockwarden lint -
 
 The exit code is 0 without errors (there may be warnings), 1 with errors, 2 for a file that cannot be read.`;
+
+const testExamples = `
+Examples:
+  lockwarden test policies/
+  lockwarden test --run takeover -o junit policies/strict-client-go
+  lockwarden test --cluster --kubeconfig F --scale 0.2 policies/
+
+The exit code is 0 when all tests passed, 1 when some failed, 2 for a suite that cannot be read.`;
 
 const serveExamples = `
 Examples:

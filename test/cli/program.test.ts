@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ExplainOptions } from '../../src/cli/explain.ts';
 import type { LintOptions } from '../../src/cli/lint.ts';
+import type { TestOptions } from '../../src/cli/test.ts';
 import { buildProgram, type StartOptions } from '../../src/cli/program.ts';
 import type { ServeOptions } from '../../src/config.ts';
 
@@ -10,6 +11,7 @@ function run(args: readonly string[]): {
   starting: () => StartOptions | null;
   explaining: () => ExplainOptions | null;
   linting: () => LintOptions | null;
+  testing: () => TestOptions | null;
   done: Promise<unknown>;
   text: () => string;
 } {
@@ -18,6 +20,7 @@ function run(args: readonly string[]): {
   let starting: StartOptions | null = null;
   let explaining: ExplainOptions | null = null;
   let linting: LintOptions | null = null;
+  let testing: TestOptions | null = null;
   let text = '';
   const program = buildProgram(
     {
@@ -28,6 +31,10 @@ function run(args: readonly string[]): {
       start: (options) => {
         starting = options;
         return Promise.resolve(1);
+      },
+      test: (options) => {
+        testing = options;
+        return Promise.resolve(0);
       },
       lint: (options) => {
         linting = options;
@@ -55,6 +62,7 @@ function run(args: readonly string[]): {
     starting: () => starting,
     explaining: () => explaining,
     linting: () => linting,
+    testing: () => testing,
     done,
     text: () => text,
   };
@@ -191,6 +199,30 @@ describe('the command line', () => {
       files: ['a.yaml', 'policies'],
       output: 'json',
       namespace: 'lockwarden-system',
+    });
+  });
+
+  it('test takes suites and folders, and a cluster', async () => {
+    const { done, testing } = run([
+      'test',
+      'policies',
+      '--run',
+      'x',
+      '--cluster',
+      '--kubeconfig',
+      'F',
+      '--scale',
+      '0.5',
+    ]);
+    await done;
+    expect(testing()).toEqual({
+      paths: ['policies'],
+      run: 'x',
+      cluster: true,
+      kubeconfig: 'F',
+      scale: '0.5',
+      output: 'tree',
+      watch: false,
     });
   });
 
