@@ -23,7 +23,7 @@ const client: KubeClient = {
     await Promise.resolve();
     written.push(request);
     if (refusal !== null) throw refusal;
-    return { status: 200, body: {}, dateMs: null };
+    return { status: 200, body: {}, dateMs: null, warnings: [] };
   },
   stream: () => Promise.reject(new Error('nothing streams here')),
   close: () => undefined,
