@@ -1,8 +1,11 @@
-/** `lockwarden test`: runs suites of policy tests. */
+/** `lockwarden test`: runs suites of policy tests, offline or on a cluster. */
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import type { Clock } from '../clock.ts';
 import { LockwardenError, systemCodeOf } from '../errors.ts';
+import { showProgress } from '../sandbox/progress.ts';
 import { findSuites, standardInput } from '../suite/find.ts';
+import { runSuitesLive } from '../suite/live/session.ts';
 import { readSuite, type FileFault, type ReadFile } from '../suite/read.ts';
 import { jsonOf } from '../suite/report/json.ts';
 import { junitOf } from '../suite/report/junit.ts';
@@ -21,6 +24,12 @@ export interface TestOptions {
   readonly output: string;
   /** Runs again when files change, until the signal. */
   readonly watch: boolean;
+  /** Runs on a cluster that lockwarden guards, which `kubeconfig` and `context` name as they do for kubectl. */
+  readonly cluster: boolean;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  /** On a cluster: at least in what part of its time a test is played, above 0 and at most 1. */
+  readonly scale: string;
 }
 
 /** Where the command reads and writes. */
@@ -29,9 +38,8 @@ export interface TestIo {
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly env: Readonly<Partial<Record<string, string>>>;
-  /** Reads a clock, in milliseconds, for how long things took. */
-  readonly nowMs: () => number;
-  /** Ends a watch in good order. */
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** Ends a watch, or a run on a cluster, in good order. */
   readonly signal: AbortSignal;
 }
 
@@ -45,6 +53,7 @@ interface Run {
   readonly io: TestIo;
   readonly format: (results: readonly SuiteResult[], tookMs: number) => string;
   readonly wanted: (suite: Suite) => (test: Test) => boolean;
+  readonly scale: number;
 }
 
 /** What a run came to. `files` are those whose change may change that. */
@@ -60,13 +69,24 @@ interface Ran {
  */
 export async function test(options: TestOptions, io: TestIo): Promise<number> {
   const format = formatOf(options.output, io);
-  const run = { options, io, format, wanted: selectionOf(options.run) };
-  if (!options.watch) return (await runOnce(run)).code;
-  if (options.paths.includes(standardInput)) throw misused('--watch', 'standard input cannot be watched');
-  return runOnChanges(run);
+  const run = { options, io, format, wanted: selectionOf(options.run), scale: scaleOf(options.scale) };
+  requireSense(options);
+  return options.watch ? runOnChanges(run) : (await runOnce(run)).code;
 }
 
-async function runOnce({ options, io, format, wanted }: Run): Promise<Ran> {
+function requireSense({ watch, paths, cluster, kubeconfig, context, scale }: TestOptions): void {
+  if (watch && paths.includes(standardInput)) throw misused('--watch', 'standard input cannot be watched');
+  if (watch && cluster) throw misused('--watch', 'suites are run on a cluster once; leave out --cluster');
+  if (cluster) return;
+  if (kubeconfig !== undefined)
+    throw misused('--kubeconfig', 'it needs --cluster, without which no cluster is used');
+  if (context !== undefined)
+    throw misused('--context', 'it needs --cluster, without which no cluster is used');
+  if (Number(scale) !== 1) throw misused('--scale', 'it needs --cluster, without which nothing waits');
+}
+
+async function runOnce(run: Run): Promise<Ran> {
+  const { options, io, format } = run;
   const { suites, faults, files } = await readSuites(pathsOf(options), io);
   if (faults.length > 0) {
     for (const { file, line, column, message } of faults) {
@@ -74,14 +94,47 @@ async function runOnce({ options, io, format, wanted }: Run): Promise<Ran> {
     }
     return { code: 2, files };
   }
-  const begunMs = io.nowMs();
-  const results: SuiteResult[] = [];
-  for (const suite of suites) results.push(await runSuiteOffline(suite, wanted(suite), io.nowMs));
-  const run = results.filter(({ tests }) => tests.length > 0);
-  if (run.length === 0)
+  const begunMs = io.clock.monotonicMs();
+  const results = (await runSuites(suites, run)).filter(({ tests }) => tests.length > 0);
+  if (results.length === 0)
     throw misused('--run', `\`${options.run ?? ''}\` finds nothing in the name of any test`);
-  io.stdout.write(format(run, io.nowMs() - begunMs));
-  return { code: countOf(run).failed === 0 ? 0 : 1, files };
+  io.stdout.write(format(results, io.clock.monotonicMs() - begunMs));
+  return { code: countOf(results).failed === 0 ? 0 : 1, files };
+}
+
+async function runSuites(suites: readonly Suite[], run: Run): Promise<readonly SuiteResult[]> {
+  const { options, io, wanted } = run;
+  if (options.cluster) return runOnCluster(suites, run);
+  const results: SuiteResult[] = [];
+  for (const suite of suites) {
+    results.push(await runSuiteOffline(suite, wanted(suite), () => io.clock.monotonicMs()));
+  }
+  return results;
+}
+
+async function runOnCluster(
+  suites: readonly Suite[],
+  { options, io, wanted, scale }: Run,
+): Promise<readonly SuiteResult[]> {
+  const { kubeconfig, context } = options;
+  const { progress, done, intervalMs } = showProgress(io.stderr);
+  const tell = (line: string): void => {
+    progress(`lockwarden: ${line}`);
+  };
+  try {
+    const { clock, signal } = io;
+    return await runSuitesLive(suites, wanted, {
+      kubeconfig,
+      context,
+      scale,
+      clock,
+      signal,
+      tell,
+      tellEveryMs: intervalMs,
+    });
+  } finally {
+    done();
+  }
 }
 
 async function runOnChanges(run: Run): Promise<number> {
@@ -190,6 +243,15 @@ function selectionOf(run: string | undefined): Run['wanted'] {
     const why = error instanceof Error ? error.message : String(error);
     throw new LockwardenError('UsageInvalid', `--run does not take \`${run}\`: ${why}`, { cause: error });
   }
+}
+
+function scaleOf(scale: string): number {
+  const value = /^\d*\.?\d+$/.test(scale) ? Number(scale) : NaN;
+  if (value > 0 && value <= 1) return value;
+  throw new LockwardenError(
+    'UsageInvalid',
+    `--scale does not take \`${scale}\`: give a number above 0 and at most 1`,
+  );
 }
 
 function misused(flag: string, advice: string): LockwardenError {

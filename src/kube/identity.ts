@@ -124,6 +124,39 @@ export async function untilAuthenticated(
   await until(ask, { what: `the API server knows ${who}`, timeoutMs: authenticatedMs, signal });
 }
 
+/** A verb on a resource of a namespace. */
+export interface Access {
+  readonly namespace: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly verb: string;
+}
+
+/** Resolves once the API server accepts the credentials of `client`, which are those of `who`, and RBAC grants it `access`. */
+export async function untilAllowed(
+  client: KubeClient,
+  access: Access,
+  who: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const review = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes: access },
+  };
+  const ask = async (): Promise<true | null> => {
+    try {
+      const body = await create(client, '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review);
+      return objectAt(body, 'status')['allowed'] === true ? true : null;
+    } catch (error) {
+      if (error instanceof KubeError && error.kind === 'unauthorized') return null;
+      throw error;
+    }
+  };
+  const what = `the API server lets ${who} ${access.verb} ${access.resource}`;
+  await until(ask, { what, timeoutMs: authenticatedMs, signal });
+}
+
 async function create(client: KubeClient, path: string, body: object): Promise<unknown> {
   return (await client.request({ method: 'POST', path, body })).body;
 }

@@ -136,7 +136,7 @@ describe('the model of the API server', () => {
     expect(reviews).toEqual([]);
   });
 
-  it('stores times in UTC, the zero time as none, and no field that a Lease does not have', async () => {
+  it('stores times in UTC, the zero time as null until the next write, and no field that a Lease does not have', async () => {
     const { server } = new Ground();
     const spec = {
       renewTime: '2026-01-01T02:00:00.123456+02:00',
@@ -144,7 +144,10 @@ describe('the model of the API server', () => {
       colour: 'red',
     };
     await server.create(lease(spec), caller);
-    expect(server.object?.['spec']).toEqual({ renewTime: '2026-01-01T00:00:00.123456Z' });
+    const renewTime = '2026-01-01T00:00:00.123456Z';
+    expect(server.object?.['spec']).toEqual({ renewTime, acquireTime: null });
+    await server.merge({ metadata: { labels: { a: 'b' } } }, caller);
+    expect(server.object?.['spec']).toEqual({ renewTime });
   });
 
   it('finds nothing where nothing is', async () => {

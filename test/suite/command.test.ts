@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { test, type TestOptions } from '../../src/cli/test.ts';
+import { monotonicMs } from '../../src/core/time.ts';
 
 const good = `apiVersion: lockwarden.dev/v1alpha1
 kind: LockTest
@@ -17,6 +18,9 @@ tests:
     steps: [{ at: 15s, actor: b, action: takeOver, expect: allow }]
 `;
 const failing = good.replace('{ deny: PrematureTakeover }', 'allow');
+
+const plain: TestOptions = { paths: [], output: 'tree', watch: false, cluster: false, scale: '1' };
+const clock = { monotonicMs: () => monotonicMs(0) };
 
 let folder: string;
 
@@ -63,13 +67,13 @@ async function run(options: Partial<TestOptions>, surroundings: Surroundings = {
   const { stdin = '', isTTY = false, env = {} } = surroundings;
   const [stdout, stderr] = [new Written(isTTY), new Written()];
   const code = await test(
-    { paths: [folder], output: 'tree', watch: false, ...options },
+    { ...plain, paths: [folder], ...options },
     {
       stdin: Readable.from([stdin]),
       stdout,
       stderr,
       env,
-      nowMs: () => 0,
+      clock,
       signal: new AbortController().signal,
     },
   );
@@ -163,6 +167,20 @@ describe('lockwarden test', () => {
       /^--output does not take `xml`: give tree, json or junit$/,
     ],
     ['a regular expression that is none', { run: '(' }, /^--run does not take `\(`: /],
+    ['a cluster that is to be watched', { cluster: true, watch: true }, /^--watch cannot be used like this/],
+    [
+      'a scale of nothing',
+      { cluster: true, scale: '0' },
+      /^--scale does not take `0`: give a number above 0/,
+    ],
+    ['a scale beyond the full time', { cluster: true, scale: '1.5' }, /^--scale does not take `1.5`/],
+    [
+      'a scale where nothing waits',
+      { scale: '0.5' },
+      /^--scale cannot be used like this: it needs --cluster/,
+    ],
+    ['a kubeconfig without a cluster', { kubeconfig: 'x' }, /^--kubeconfig cannot be used like this/],
+    ['a context without a cluster', { context: 'x' }, /^--context cannot be used like this/],
     [
       'standard input that is to be watched',
       { paths: ['-'], watch: true },
@@ -196,8 +214,8 @@ describe('lockwarden test --watch', () => {
     const [stdout, stderr] = [new Written(), new Written()];
     const ending = new AbortController();
     const over = test(
-      { paths: [join(folder, 'suites')], output: 'tree', watch: true },
-      { stdin: Readable.from([]), stdout, stderr, env: {}, nowMs: () => 0, signal: ending.signal },
+      { ...plain, paths: [join(folder, 'suites')], watch: true },
+      { stdin: Readable.from([]), stdout, stderr, env: {}, clock, signal: ending.signal },
     );
     const summaries = (): readonly string[] => stdout.text.match(/^.*(passed|failed) in .*$/gm) ?? [];
     const until = (count: number): Promise<void> =>

@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/locks/json.ts';
 import { managedFieldsFor } from '../../src/suite/model/managed-fields.ts';
-import { ApiRejection } from '../../src/suite/model/rejection.ts';
 
 const t0 = Date.parse('2026-01-01T00:00:00Z');
 const apiVersion = 'coordination.k8s.io/v1';
@@ -114,12 +113,13 @@ describe('the stamps of a write', () => {
     ]);
   });
 
-  it('are refused when they are of no known operation', () => {
-    const next = lease(
-      {},
-      { managedFields: [entry('a', '2026-01-01T00:00:00Z', [], { operation: 'Steal' })] },
-    );
-    expect(() => managedFieldsFor(null, next, by('a'))).toThrow(ApiRejection);
+  it('stay as they were when those handed in are of no known operation', () => {
+    const live = stored(lease({ renewTime: '1' }), [entry('a', '2026-01-01T00:00:00Z', ['renewTime'])]);
+    const handed = [entry('b', '2026-01-01T00:00:09Z', ['renewTime'], { operation: 'Steal' })];
+    const next = lease({ renewTime: '1' }, { managedFields: handed });
+    expect(managedFieldsFor(live, next, by('a'))).toEqual([
+      entry('a', '2026-01-01T00:00:00Z', ['renewTime']),
+    ]);
   });
 
   it('become one for the oldest updaters beyond ten', () => {

@@ -87,6 +87,7 @@ describe('a report', () => {
       why: null,
       lock: { kind: 'Lease', namespace: 'locktest', name: 'lock' },
       coveredBy: ['clusterlockpolicy/p'],
+      scale: 1,
       tookMs: 0,
       steps: [
         {

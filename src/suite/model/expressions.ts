@@ -63,9 +63,21 @@ export function celValue(value: unknown): unknown {
 /** An object that is stored is looked at with each write to it. */
 const conversions = new WeakMap<object, unknown>();
 
+/** NB: what holds no number stays the same object. */
 function converted(value: unknown): unknown {
   if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value;
-  if (Array.isArray(value)) return value.map(converted);
+  if (Array.isArray(value)) {
+    const list: readonly unknown[] = value;
+    const items = list.map(converted);
+    return items.some((item, index) => item !== list[index]) ? items : list;
+  }
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, converted(child)]));
+  let changed: Record<string, unknown> | null = null;
+  for (const [key, child] of Object.entries(value)) {
+    const inner = converted(child);
+    if (inner === child) continue;
+    changed ??= { ...value };
+    changed[key] = inner;
+  }
+  return changed ?? value;
 }

@@ -9,7 +9,6 @@
 import { isObject, listAt, textAt, at, type JsonObject } from '../../locks/json.ts';
 import { instantOf } from '../../locks/recorded-time.ts';
 import { secondTime } from '../lock-object.ts';
-import { rejected } from './rejection.ts';
 
 /** Whose entry a write is noted in. */
 export interface Writer {
@@ -50,8 +49,6 @@ const unowned = new Set(
 
 /**
  * The list for `object`, which is to be stored in place of `live` (null: it is new) and brings a list of its own, or none.
- *
- * @throws ApiRejection where the list that it brings is invalid
  */
 export function managedFieldsFor(
   live: JsonObject | null,
@@ -152,14 +149,21 @@ function seconds({ timeMs }: Entry): number {
   return timeMs === null ? 0 : Math.floor(timeMs / 1_000);
 }
 
-/** NB: of entries with the same identity the last one counts. */
+/** A list that is stored is decoded with each write to its object. */
+const decodings = new WeakMap<readonly unknown[], readonly Entry[]>();
+
 function decoded(list: readonly unknown[]): readonly Entry[] {
+  const known = decodings.get(list) ?? decode(list);
+  decodings.set(list, known);
+  return known;
+}
+
+/** NB: of entries with the same identity the last one counts; a list that cannot be read counts as none. */
+function decode(list: readonly unknown[]): readonly Entry[] {
   const entries = new Map<string, Entry>();
   for (const item of list) {
     const operation = textAt(item, 'operation');
-    if (operation !== 'Apply' && operation !== 'Update') {
-      throw rejected(422, 'metadata.managedFields: operation must be `Apply` or `Update`');
-    }
+    if (operation !== 'Apply' && operation !== 'Update') return [];
     const entry: Entry = {
       manager: textAt(item, 'manager'),
       operation,

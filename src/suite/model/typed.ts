@@ -60,8 +60,7 @@ function typedSpec(spec: unknown): JsonObject {
   const fields: [string, unknown][] = [];
   for (const [field, read] of Object.entries(specFields)) {
     const given: unknown = spec[field];
-    const value = given === undefined || given === null ? null : read(given, field);
-    if (value !== null) fields.push([field, value]);
+    if (given !== undefined && given !== null) fields.push([field, read(given, field)]);
   }
   return Object.fromEntries(fields);
 }
@@ -86,7 +85,7 @@ function whole(value: unknown, field: string, min: number): number {
 const microTimeForm = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})(Z|[+-]\d\d:\d\d)$/;
 const zeroTime = '0001-01-01T00:00:00';
 
-/** In UTC; Go's zero time is stored as null. */
+/** In UTC. Go’s zero time is stored as a null that is there, until the next write drops it. */
 function time(value: unknown, field: string): string | null {
   const match = typeof value === 'string' ? microTimeForm.exec(value) : null;
   const [whole, seconds = '', micros = '', zone = ''] = match ?? [];
@@ -95,6 +94,7 @@ function time(value: unknown, field: string): string | null {
     throw rejected(400, `spec.${field}: must be a time such as 2026-01-02T03:04:05.000000Z`);
   }
   if (whole.startsWith(zeroTime)) return null;
+  if (zone === 'Z') return whole;
   return `${new Date(instant).toISOString().slice(0, 19)}.${micros}Z`;
 }
 

@@ -13,13 +13,14 @@ export function jsonOf(results: readonly SuiteResult[], tookMs: number): string 
     suites: results.map(({ suite, tests }) => ({
       name: suite.name,
       path: suite.path,
-      tests: tests.map(({ test, passed, why, steps, coveredBy, tookMs: tested }) => ({
+      tests: tests.map(({ test, passed, why, steps, coveredBy, scale, tookMs: tested }) => ({
         name: test.name,
         line: test.line,
         passed,
         why,
         lock: test.lock,
         coveredBy,
+        scale,
         tookMs: Math.round(tested),
         steps: test.steps.map((step, index) => {
           const played = steps[index];

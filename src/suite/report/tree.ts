@@ -49,26 +49,31 @@ function suiteLines({ suite, tests }: SuiteResult, paint: Paint): readonly strin
 }
 
 function testLines(result: TestResult, path: string, paint: Paint): readonly string[] {
-  const { test, passed, why, steps, coveredBy } = result;
+  const { test, passed, why, steps } = result;
   const mark = passed ? paint('green', 'ok') : paint('red', 'FAILED');
-  const covered = coveredBy === null ? 'not guarded' : coveredBy.join(', ');
+  const about = aboutOf(result);
   const width = Math.max(...steps.map((step) => headOf(step).length), 0);
   const left = test.steps.length - steps.length;
   const wrong = steps.some((step) => !step.passed);
   return [
-    `${mark} ${shown(test.name)}${covered === '' ? '' : paint('dim', ` (${covered})`)}`,
+    `${mark} ${shown(test.name)}${about === '' ? '' : paint('dim', ` (${about})`)}`,
     ...steps.flatMap((step) => stepLines(step, width, path, paint)),
     ...(left > 0 && wrong ? [paint('dim', `   ${left} more not played`)] : []),
     ...(why === null ? [] : [`   ${paint('red', shown(why))}`, paint('dim', `   at ${path}:${test.line}`)]),
   ];
 }
 
+/** What covers the lock, and in what part of its time the test was played. */
+function aboutOf({ coveredBy, scale }: TestResult): string {
+  const covered = coveredBy ?? ['not guarded'];
+  return [...covered, ...(scale === 1 ? [] : [`in ${scale.toFixed(2)} of its time`])].join(', ');
+}
+
 function stepLines(result: StepResult, width: number, path: string, paint: Paint): readonly string[] {
   const { step, outcome, passed } = result;
   const head = `   ${headOf(result).padEnd(width)}  `;
   if (passed) {
-    const notAsked = outcome.kind === 'allow' && outcome.asked === false ? ' (lockwarden is not asked)' : '';
-    return [paint('dim', `${head}${describeOutcome(outcome)}${notAsked}`)];
+    return [paint('dim', `${head}${describeOutcome(outcome)}${remarkOn(result)}`)];
   }
   const message = 'message' in outcome ? [`${under}${shown(outcome.message)}`] : [];
   return [
@@ -78,6 +83,12 @@ function stepLines(result: StepResult, width: number, path: string, paint: Paint
     ...message,
     paint('dim', `${under}at ${path}:${step.line}`),
   ];
+}
+
+function remarkOn({ step, outcome }: StepResult): string {
+  if (outcome.kind !== 'allow') return '';
+  if (outcome.asked === false) return ' (lockwarden is not asked)';
+  return step.expect === 'allow' ? '' : ' (whether it was recorded cannot be seen)';
 }
 
 function headOf({ step }: StepResult): string {
