@@ -89,7 +89,7 @@ class Cluster {
   }
 }
 
-function answer(body: unknown): { status: number; body: unknown; dateMs: null, warnings: [] } {
+function answer(body: unknown): { status: number; body: unknown; dateMs: null; warnings: [] } {
   return { status: 200, body, dateMs: null, warnings: [] };
 }
 
