@@ -71,7 +71,16 @@ export async function test(options: TestOptions, io: TestIo): Promise<number> {
   const format = formatOf(options.output, io);
   const run = { options, io, format, wanted: selectionOf(options.run), scale: scaleOf(options.scale) };
   requireSense(options);
-  return options.watch ? runOnChanges(run) : (await runOnce(run)).code;
+  if (options.watch) return runOnChanges(run);
+  try {
+    return (await runOnce(run)).code;
+  } catch (error) {
+    if (!io.signal.aborted) throw error;
+    io.stderr.write(
+      'lockwarden: called off before all tests were played; what was made for them is removed\n',
+    );
+    return 1;
+  }
 }
 
 function requireSense({ watch, paths, cluster, kubeconfig, context, scale }: TestOptions): void {

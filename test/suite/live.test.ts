@@ -57,6 +57,24 @@ describe('a cluster', () => {
     );
   });
 
+  it('makes a namespace once, with the labels that all suites agree on', async () => {
+    const ensuring = ground.ensureNamespace('shop', { tier: 'prod' });
+    (await server.next()).reply(404, notFound);
+    const made = await server.next();
+    expect(made.body).toEqual({ metadata: { name: 'shop', labels: { tier: 'prod' } } });
+    made.reply(201, {});
+    await ensuring;
+    await ground.ensureNamespace('shop', { tier: 'prod' });
+    await expect(ground.ensureNamespace('shop', {})).rejects.toThrow(
+      'the namespace `shop` has other labels in this suite than in one before it; run them one by one',
+    );
+    const closing = ground.close();
+    const removed = await server.next();
+    expect([removed.method, removed.url.pathname]).toEqual(['DELETE', '/api/v1/namespaces/shop']);
+    removed.reply(200, {});
+    expect(await closing).toEqual([]);
+  });
+
   it('gives names that no other run gives', () => {
     expect([ground.newName(), ground.newName()]).toEqual(['locktest-abc-1', 'locktest-abc-2']);
   });

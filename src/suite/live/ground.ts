@@ -1,5 +1,6 @@
 /** A cluster that suites are played on: its namespaces, its API server's time, and what must go again. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '../../clock.ts';
 import { LockwardenError } from '../../errors.ts';
@@ -38,7 +39,8 @@ export class LiveGround {
   /** Namespaces, which stay until the end of the run. */
   readonly #created: Created;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
-  readonly #known = new Set<string>();
+  /** Namespaces that have been made sure of, with the labels that they must have. */
+  readonly #known = new Map<string, Labels>();
   readonly #left: string[] = [];
   #changedAt = -Infinity;
   #names = 0;
@@ -71,8 +73,15 @@ export class LiveGround {
    * @throws LockwardenError where it lacks labels that a suite says it has
    */
   async ensureNamespace(name: string, labels: Labels): Promise<void> {
-    if (this.#known.has(name)) return;
-    this.#known.add(name);
+    const known = this.#known.get(name);
+    if (known !== undefined && isDeepStrictEqual(known, labels)) return;
+    if (known !== undefined) {
+      throw new LockwardenError(
+        'ScenarioFailed',
+        `the namespace \`${name}\` has other labels in this suite than in one before it; run them one by one`,
+      );
+    }
+    this.#known.set(name, labels);
     const path = `/api/v1/namespaces/${name}`;
     const isBeingRemoved = (namespace: unknown): boolean =>
       stringAt(objectAt(namespace, 'metadata'), 'deletionTimestamp') !== '';

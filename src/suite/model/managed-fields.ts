@@ -18,6 +18,9 @@ export interface Writer {
   readonly nowMs: number;
 }
 
+/** NB: no key of an object that an API server stores has it. */
+const separator = '\0';
+
 /** Paths of fields, each as its keys joined. */
 type FieldSet = ReadonlySet<string>;
 
@@ -222,7 +225,7 @@ function fieldsV1(fields: FieldSet): JsonObject {
   const root: Branch = { children: new Map(), isMember: false };
   for (const key of [...fields].sort()) {
     let branch = root;
-    for (const step of JSON.parse(key) as readonly string[]) {
+    for (const step of key.split(separator)) {
       const child = branch.children.get(step) ?? { children: new Map<string, Branch>(), isMember: false };
       branch.children.set(step, child);
       branch = child;
@@ -244,7 +247,7 @@ function fieldKey(key: string): string {
 }
 
 function pathKey(path: readonly string[]): string {
-  return JSON.stringify(path);
+  return path.join(separator);
 }
 
 function difference(a: FieldSet, b: FieldSet): FieldSet {
