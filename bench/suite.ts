@@ -7,8 +7,6 @@ import { countOf, runSuiteOffline } from '../src/suite/suite-run.ts';
 
 const [steps = 1_000] = process.argv.slice(2).map(Number);
 const stepsEach = 10;
-/** LIMIT: what a thousand steps may take, on a machine that is busy with other things as well. */
-const budgetMs = 1_000;
 
 const election = `
     lock: { start: { holder: a } }
@@ -52,4 +50,4 @@ const played = result.tests.reduce((sum, test) => sum + test.steps.length, 0);
 console.log(
   `${played} steps in ${passed + failed} tests (${failed} failed): played in ${playedMs.toFixed(0)} ms, each step twice; read in ${readMs.toFixed(0)} ms`,
 );
-if (failed > 0 || (steps <= 1_000 && playedMs > budgetMs)) process.exitCode = 1;
+if (failed > 0) process.exitCode = 1;
