@@ -85,6 +85,8 @@ export class WebhookRegistration {
 
   /** Wants another configuration from now on: a new bundle, other conditions. Same errors as `register`. */
   async change(desired: WebhookConfiguration): Promise<void> {
+    // What somebody else has changed is put back, and told, by the watch.
+    if (this.#registered && JSON.stringify(desired) === JSON.stringify(this.#desired)) return;
     this.#desired = desired;
     await this.#apply(this.#stopping.signal);
   }

@@ -210,6 +210,7 @@ describe('serving', () => {
         rule: 'U15',
         reason: 'PrematureTakeover',
         alsoViolated: [],
+        policy: 'built-in defaults',
         detail: refusal?.message.replace(/^.*denied the request: /, ''),
         evidence: 'observed',
         elapsedMinMs: expect.any(Number) as number,
