@@ -86,7 +86,7 @@ async function next(others: readonly Elector[]): Promise<Elector> {
   return others.find((each) => each.identity === identity)!;
 }
 
-/** A write to a lock as the API server has answered it, by its own clock. */
+/** A write to a lock as it reached the API server, by its own clock. */
 interface Write {
   readonly atMs: number;
   readonly pod: string;
@@ -96,7 +96,7 @@ interface Write {
 }
 
 interface AuditEvent {
-  readonly stageTimestamp: string;
+  readonly requestReceivedTimestamp: string;
   readonly user: { readonly extra?: Readonly<Record<string, readonly string[]>> };
   readonly objectRef: { readonly resource: string; readonly namespace: string; readonly name?: string };
   readonly responseStatus: { readonly code: number };
@@ -117,8 +117,9 @@ async function writesTo(lock: string): Promise<readonly Write[]> {
       const name = objectRef.name ?? requestObject?.metadata?.name;
       return objectRef.resource === 'leases' && objectRef.namespace === namespace.name && name === lock;
     })
-    .map(({ stageTimestamp, user, responseStatus, requestObject }) => ({
-      atMs: Date.parse(stageTimestamp),
+    .map(({ requestReceivedTimestamp, user, responseStatus, requestObject }) => ({
+      // NB: candidates may see what was stored before its writer has been answered.
+      atMs: Date.parse(requestReceivedTimestamp),
       pod: user.extra?.['authentication.kubernetes.io/pod-name']?.[0] ?? '',
       code: responseStatus.code,
       holder: requestObject?.spec?.holderIdentity ?? null,
