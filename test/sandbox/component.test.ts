@@ -91,10 +91,13 @@ describe('a component', () => {
       import { createComponent } from ${JSON.stringify(component)};
       const isReady = () => Promise.resolve(true);
       await createComponent({ name: 'server', command: ${JSON.stringify(command)}, args: [], cwd: '.', env: process.env, isReady }).start();
+      console.log('started');
     `;
     const parent = spawn(process.execPath, ['--input-type=module', '--eval', program], {
       cwd: machine.folder,
     });
+    // Its own process may write before whoever is to end it has been started.
+    await once(parent.stdout, 'data');
     const pid = await vi.waitFor(async () => {
       const found = await pidIn(machine.folder);
       expect(found).not.toBeNull();
@@ -105,6 +108,6 @@ describe('a component', () => {
     await gone;
     await vi.waitFor(() => {
       expect(isAlive(pid)).toBe(false);
-    }, 5_000);
+    }, 10_000);
   });
 });
