@@ -92,6 +92,7 @@ export function stored(
   }
   return {
     uid: before?.uid ?? 'uid-1',
+    version: null,
     reading: { kind: 'record', record: next },
     stamps: { entries, count: entries.length },
     terminating: false,
