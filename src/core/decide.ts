@@ -12,11 +12,9 @@ import type { Finding } from './finding.ts';
 import { collects, isExempt, podOf } from './identity.ts';
 import type { LockWrite } from './lock.ts';
 import { messageFor } from './message.ts';
-import type { Enforcement } from './reasons.ts';
+import { milder, severity } from './reasons.ts';
 import { findings } from './rules.ts';
 import type { Settings } from './settings.ts';
-
-const severity: Readonly<Record<Enforcement, number>> = { Deny: 2, Warn: 1, Audit: 0 };
 
 /** Judges a write to a lock. */
 export function decide(write: LockWrite, facts: Facts, settings: Settings): Decision {
@@ -48,10 +46,6 @@ function violationOf(finding: Finding, context: Context): Violation {
     enforcement: exempt ? milder(asked, 'Warn') : asked,
     message: messageFor({ ...finding, clause }, context),
   };
-}
-
-function milder(a: Enforcement, b: Enforcement): Enforcement {
-  return severity[a] <= severity[b] ? a : b;
 }
 
 function effectOf(context: Context): Effect | null {

@@ -20,7 +20,7 @@
 import type { Observation } from './facts.ts';
 import type { LockState } from './lock.ts';
 import { recordOf, renewStamp } from './stamps.ts';
-import { hull, intersect, stampResolutionMs, type Interval, type ServerMs } from './time.ts';
+import { hull, intersect, secondOf, stampResolutionMs, type Interval, type ServerMs } from './time.ts';
 
 /** What bounded the age of a promise. */
 export type EvidenceSource = 'observed' | 'stamped' | 'recorded';
@@ -84,7 +84,7 @@ export function expiryOf(
  */
 export function timeOfWrite(stamp: ServerMs | null, serverNow: Interval | null): Interval | null {
   if (stamp === null) return serverNow;
-  const stamped = { min: stamp, max: stamp + stampResolutionMs };
+  const stamped = secondOf(stamp);
   if (serverNow === null) return stamped;
   // API servers whose clocks disagree, or a write long on its way: neither view alone can be relied on.
   if (intersect(stamped, serverNow) === null) return hull(stamped, serverNow);

@@ -84,10 +84,18 @@ export interface Stamps {
  */
 export const stampEntriesMax = 64;
 
+/** Stamps that tell of a renewal at `at` and of nothing else; none for null. */
+export function stampsAt(at: ServerMs | null): Stamps {
+  if (at === null) return { entries: [], count: 0 };
+  return { entries: [{ key: '', manager: '', at, ownsRenewTime: true, ownsHolder: true }], count: 1 };
+}
+
 /** A lock object at one moment. */
 export interface LockState {
   /** `metadata.uid`; empty on an object that is only about to be created. */
   readonly uid: string;
+  /** `metadata.resourceVersion`, which grows with every write to anything; null where it is absent or no such number. */
+  readonly version: number | null;
   readonly reading: RecordReading;
   readonly stamps: Stamps;
   /** `metadata.deletionTimestamp` is set. */

@@ -55,6 +55,7 @@ function waitOf(expiry: PromiseExpiry): string {
   return `${String(Math.max(1, Math.ceil((expiry.leaseDurationMs - expiry.ageMs.min) / 1000)))} s`;
 }
 
-function seconds(ms: number): string {
+/** A duration in sentences, to a tenth of a second. */
+export function seconds(ms: number): string {
   return `${String(Math.round(ms / 100) / 10)} s`;
 }

@@ -4,7 +4,7 @@
  */
 import type { Context } from './context.ts';
 import type { Rule } from './finding.ts';
-import { quote } from './message.ts';
+import { quote, seconds } from './message.ts';
 import type { Condition } from './settings.ts';
 import { viewOf } from './view.ts';
 
@@ -76,8 +76,4 @@ function unmet(
 function agrees(rule: 'PodName' | 'PodNamePrefix', holder: string, pod: string): boolean {
   if (holder === pod) return true;
   return rule === 'PodNamePrefix' && holder.startsWith(pod) && !/^[a-z0-9]/.test(holder.slice(pod.length));
-}
-
-function seconds(ms: number): string {
-  return `${String(Math.round(ms / 100) / 10)} s`;
 }

@@ -8,6 +8,14 @@ export type Reason = keyof typeof reasons;
 /** What a violation causes: refuse the write, let it pass with a warning to the client, or only record it. */
 export type Enforcement = 'Deny' | 'Warn' | 'Audit';
 
+/** How much an enforcement does, to be compared. */
+export const severity: Readonly<Record<Enforcement, number>> = { Deny: 2, Warn: 1, Audit: 0 };
+
+/** The one that does less. */
+export function milder(a: Enforcement, b: Enforcement): Enforcement {
+  return severity[a] <= severity[b] ? a : b;
+}
+
 /** Every reason with one line of meaning. */
 export const reasons = {
   PrematureTakeover: 'another identity takes the lock before the holder’s lease has run out',

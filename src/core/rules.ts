@@ -6,6 +6,7 @@ import { lengthens, returnsTo, type Context } from './context.ts';
 import type { Clause } from './decision.ts';
 import type { Finding, Rule } from './finding.ts';
 import { collects, provesAnotherIdentity } from './identity.ts';
+import { seconds } from './message.ts';
 import { conditionsNotMet, forbiddenCandidate, holderMismatch, outOfBounds } from './policy-rules.ts';
 import { falsifying, planting } from './tampering.ts';
 import { stampResolutionMs } from './time.ts';
@@ -213,8 +214,4 @@ export function findings(context: Context): readonly Finding[] {
 
 function doubtful(verdict: Context['expiry']['verdict'], clause: Clause, detail: string): Finding | null {
   return verdict === 'doubt' ? { clause, reason: 'UncertainExpiry', detail } : null;
-}
-
-function seconds(ms: number): string {
-  return `${String(Math.round(ms / 100) / 10)} s`;
 }

@@ -44,3 +44,8 @@ export function intersect(a: Interval, b: Interval): Interval | null {
 
 /** LIMIT: `managedFields[].time` is a metav1.Time, which is stored in whole seconds, rounded down. */
 export const stampResolutionMs = 1000;
+
+/** When something was of which a stamp, or a `Date` header, tells the second: both are rounded down. */
+export function secondOf(stamp: number): Interval {
+  return { min: stamp, max: stamp + stampResolutionMs };
+}

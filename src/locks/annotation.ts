@@ -6,6 +6,7 @@ import type { LockState } from '../core/lock.ts';
 import { at, textAt } from './json.ts';
 import { readJsonRecord } from './json-record.ts';
 import { readStamps, type OwnedFields } from './stamps.ts';
+import { readVersion } from './version.ts';
 
 /** SOURCE: https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/resourcelock/interface.go (LeaderElectionRecordAnnotationKey) */
 export const leaderAnnotation = 'control-plane.alpha.kubernetes.io/leader';
@@ -18,6 +19,7 @@ export function readAnnotated(object: unknown): LockState {
   const text = at(object, 'metadata', 'annotations', leaderAnnotation);
   return {
     uid: textAt(object, 'metadata', 'uid'),
+    version: readVersion(object),
     reading: typeof text === 'string' ? readJsonRecord(text) : { kind: 'none' },
     stamps: readStamps(object, owned),
     terminating: textAt(object, 'metadata', 'deletionTimestamp') !== '',

@@ -6,6 +6,7 @@ import type { LockState } from '../core/lock.ts';
 import { at, textAt } from './json.ts';
 import { readRecordedTime } from './recorded-time.ts';
 import { readStamps, type OwnedFields } from './stamps.ts';
+import { readVersion } from './version.ts';
 
 const owned: OwnedFields = { renewTime: ['f:spec', 'f:renewTime'], holder: ['f:spec', 'f:holderIdentity'] };
 
@@ -17,6 +18,7 @@ export function readLease(object: unknown): LockState {
   const holder = textAt(spec, 'holderIdentity');
   return {
     uid: textAt(object, 'metadata', 'uid'),
+    version: readVersion(object),
     reading: {
       kind: 'record',
       record: {

@@ -140,6 +140,7 @@ const anyEntry: fc.Arbitrary<StampEntry> = fc.record({
 });
 const anyState: fc.Arbitrary<LockState> = fc.record({
   uid: fc.string(),
+  version: fc.option(fc.nat()),
   reading: fc.oneof(
     anyRecord.map((each) => ({ kind: 'record' as const, record: each })),
     fc.constant({ kind: 'none' as const }),
