@@ -11,11 +11,13 @@ import { randomBytes, webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
+  type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  PemConverter,
   SubjectKeyIdentifierExtension,
+  X509Certificate,
   X509CertificateGenerator,
-  type X509Certificate,
 } from '@peculiar/x509';
 
 /** ECDSA on P-256 with SHA-256, for keys and signatures alike. */
@@ -34,26 +36,87 @@ export interface Authority {
   readonly validity: Validity;
 }
 
-/** Creates an authority with a new key, which cannot be exported. */
-export async function createAuthority(validity: Validity): Promise<Authority> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
+/** Creates an authority with a new key, which cannot be exported unless `extractable` says so. */
+export async function createAuthority(
+  validity: Validity,
+  {
+    name = 'lockwarden',
+    extractable = false,
+  }: { readonly name?: string; readonly extractable?: boolean } = {},
+): Promise<Authority> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, extractable, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: randomSerial(),
-    name: 'CN=lockwarden',
+    name: `CN=${name}`,
     notBefore: new Date(validity.notBeforeMs),
     notAfter: new Date(validity.notAfterMs),
     keys,
     signingAlgorithm: algorithm,
-    extensions: [
-      // NB: no path length. With 0 the next authority could not be cross-signed by this one, which is what makes a
-      // rotation safe for API servers that still trust only this one.
-      new BasicConstraintsExtension(true, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
-      await AuthorityKeyIdentifierExtension.create(keys.publicKey),
-    ],
+    extensions: await authorityExtensions(keys.publicKey, keys.publicKey),
   });
   return { certificate, signingKey: keys.privateKey, validity };
+}
+
+/** An authority that was kept, in PEM (certificate, PKCS #8). @throws when either cannot be read */
+export async function loadAuthority(certPem: string, keyPem: string): Promise<Authority> {
+  const certificate = new X509Certificate(certPem);
+  const signingKey = await webcrypto.subtle.importKey(
+    'pkcs8',
+    PemConverter.decodeFirst(keyPem),
+    algorithm,
+    false,
+    ['sign'],
+  );
+  const { notBefore, notAfter } = certificate;
+  return {
+    certificate,
+    signingKey,
+    validity: { notBeforeMs: notBefore.getTime(), notAfterMs: notAfter.getTime() },
+  };
+}
+
+/**
+ * `by`'s word for `authority`: the same name and key, signed by `by`, valid while both are. A leaf of `authority` that
+ * is served with it is verified by whoever trusts either.
+ */
+export async function crossSign(authority: Authority, by: Authority): Promise<X509Certificate> {
+  const publicKey = await publicKeyOf(authority);
+  const signerKey = await publicKeyOf(by);
+  return X509CertificateGenerator.create({
+    serialNumber: randomSerial(),
+    subject: authority.certificate.subjectName,
+    issuer: by.certificate.subjectName,
+    notBefore: new Date(Math.max(authority.validity.notBeforeMs, by.validity.notBeforeMs)),
+    notAfter: new Date(Math.min(authority.validity.notAfterMs, by.validity.notAfterMs)),
+    publicKey,
+    signingKey: by.signingKey,
+    signingAlgorithm: algorithm,
+    extensions: await authorityExtensions(publicKey, signerKey),
+  });
+}
+
+/** A private key as PKCS #8, in PEM. @throws when it cannot be exported */
+export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  const der = await webcrypto.subtle.exportKey('pkcs8', key);
+  return `${PemConverter.encode(der, PemConverter.PrivateKeyTag)}\n`;
+}
+
+function publicKeyOf({ certificate }: Authority): Promise<webcrypto.CryptoKey> {
+  return webcrypto.subtle.importKey('spki', certificate.publicKey.rawData, algorithm, true, ['verify']);
+}
+
+async function authorityExtensions(
+  subjectKey: webcrypto.CryptoKey,
+  issuerKey: webcrypto.CryptoKey,
+): Promise<Extension[]> {
+  return [
+    // NB: no path length. With 0 the next authority could not be cross-signed by this one, which is what makes a
+    // rotation safe for API servers that still trust only this one.
+    new BasicConstraintsExtension(true, undefined, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+    await SubjectKeyIdentifierExtension.create(subjectKey),
+    await AuthorityKeyIdentifierExtension.create(issuerKey),
+  ];
 }
 
 /** 128 random bits in hexadecimal. SOURCE: RFC 5280, 4.1.2.2: unique for an authority, positive, at most 20 octets. */

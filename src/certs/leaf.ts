@@ -11,13 +11,12 @@ import {
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  PemConverter,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { LockwardenError } from '../errors.ts';
-import { algorithm, createAuthority, randomSerial, type Authority } from './authority.ts';
+import { algorithm, exportKey, randomSerial, type Authority, type Validity } from './authority.ts';
 
 /** A leaf and its key, in PEM. The chain starts with the leaf; the root is left out, since whoever trusts it has it. */
 export interface Leaf {
@@ -26,48 +25,16 @@ export interface Leaf {
   readonly notAfterMs: number;
 }
 
-/** A leaf with the root to trust (`caBundle`). */
-export interface ServingCertificate extends Leaf {
-  readonly caPem: string;
-}
-
-/** What to issue. `hosts` are DNS names and IP addresses, at least one; times in milliseconds. */
-export interface ServingCertificateRequest {
-  readonly hosts: readonly string[];
-  /** This machine's time, since the Unix epoch. */
-  readonly nowMs: number;
-  readonly validityMs: number;
-  /** How far before now it is valid already, for API servers whose clocks are behind. */
-  readonly backdateMs: number;
-}
-
-/** LIMIT: clocks in a cluster have been seen hours off only when broken; others in the field take 2 minutes to an hour. */
-export const backdateDefaultMs = 60 * 60 * 1000;
-
 /**
- * Issues a leaf under an authority made for it alone, whose key is forgotten at once.
- *
- * @throws LockwardenError `CertificateInvalid` when there is no host to issue it for
- */
-export async function issueServingCertificate(
-  request: ServingCertificateRequest,
-): Promise<ServingCertificate> {
-  const { nowMs, validityMs, backdateMs } = request;
-  const validity = {
-    notBeforeMs: wholeSeconds(nowMs - backdateMs),
-    notAfterMs: wholeSeconds(nowMs + validityMs),
-  };
-  const authority = await createAuthority(validity);
-  const leaf = await issueLeaf(authority, request.hosts);
-  return { caPem: `${authority.certificate.toString('pem')}\n`, ...leaf };
-}
-
-/**
- * Issues a leaf for `hosts` (DNS names and IP addresses), valid as long as its authority.
+ * Issues a leaf for `hosts` (DNS names and IP addresses), valid as long as its authority unless `validity` says less.
  *
  * @throws LockwardenError `CertificateInvalid` when there is no host
  */
-export async function issueLeaf(authority: Authority, hosts: readonly string[]): Promise<Leaf> {
+export async function issueLeaf(
+  authority: Authority,
+  hosts: readonly string[],
+  validity: Validity = authority.validity,
+): Promise<Leaf> {
   if (hosts.length === 0) {
     throw new LockwardenError(
       'CertificateInvalid',
@@ -75,7 +42,7 @@ export async function issueLeaf(authority: Authority, hosts: readonly string[]):
     );
   }
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const { notBeforeMs, notAfterMs } = authority.validity;
+  const { notBeforeMs, notAfterMs } = validity;
   const certificate = await X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     // NB: names are matched against the alternative names only; a common name over 64 characters would be invalid.
@@ -97,14 +64,14 @@ export async function issueLeaf(authority: Authority, hosts: readonly string[]):
       await AuthorityKeyIdentifierExtension.create(authority.certificate),
     ],
   });
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
   return {
     certPem: `${certificate.toString('pem')}\n`,
-    keyPem: `${PemConverter.encode(key, PemConverter.PrivateKeyTag)}\n`,
+    keyPem: await exportKey(keys.privateKey),
     notAfterMs,
   };
 }
 
-function wholeSeconds(ms: number): number {
+/** Rounds down to what a certificate can say. */
+export function wholeSeconds(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
 }

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type ConnectionOptions } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { issueLeaf, issueServingCertificate, type ServingCertificate } from '../../src/certs/leaf.ts';
+import { issueLeaf } from '../../src/certs/leaf.ts';
+import { issueServingCertificate, type ServingCertificate } from '../support/serving-certificate.ts';
 import { createAuthority, randomSerial } from '../../src/certs/authority.ts';
 
 const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
