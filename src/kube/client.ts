@@ -64,8 +64,8 @@ export interface KubeClient {
   close(): void;
 }
 
-/** LIMIT: below client-go's 32 s for a whole request, above the API server's usual worst second. */
-const timeoutMsDefault = 10_000;
+/** LIMIT: below client-go's 32 s for a whole request, above the API server's usual worst second. In milliseconds. */
+export const timeoutMsDefault = 10_000;
 /**
  * LIMIT: etcd takes 1.5 MiB an object, and JSON writes a byte in six characters at worst (`\u003c`): one object, whatever
  * is in it, stays below 10 MiB.
@@ -94,13 +94,19 @@ export function createKubeClient(config: KubeConfig, options: KubeClientOptions 
 
   async function open(request: KubeRequest): Promise<Exchange> {
     const patience: Patience = { timeoutMs: request.timeoutMs ?? timeoutMsDefault, signal: request.signal };
+    const begunMs = performance.now();
     const body = request.body === undefined ? null : JSON.stringify(request.body);
     try {
       const prepared = await within(credentials(config), patience);
       const built = requestOptions(request, base, prepared, own, body);
       // NB: a proxy of the kubeconfig needs client-node's agent, which keeps no connection alive.
       const chosen = config.getCurrentCluster()?.proxyUrl === undefined ? agent : prepared.agent;
-      return await attempt({ ...built, ...(chosen === undefined ? {} : { agent: chosen }) }, body, patience);
+      // What the credentials have taken is gone: the whole is to be over in time, not each part.
+      const left = {
+        ...patience,
+        timeoutMs: Math.max(1, patience.timeoutMs - (performance.now() - begunMs)),
+      };
+      return await attempt({ ...built, ...(chosen === undefined ? {} : { agent: chosen }) }, body, left);
     } catch (error) {
       throw errorOfTransport(error, server);
     }

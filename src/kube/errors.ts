@@ -1,7 +1,7 @@
 /**
  * What can go wrong between here and the API server, as a closed list, each with one line for people.
  */
-import { LockwardenError, systemCodeOf } from '../errors.ts';
+import { LockwardenError, messageOf, systemCodeOf } from '../errors.ts';
 import { isObject, objectAt, stringAt } from './json.ts';
 
 /**
@@ -78,7 +78,7 @@ export function errorOfStatus(status: number, body: unknown, retryAfterMs = 0): 
 export function errorOfTransport(error: unknown, server: string): KubeError {
   if (error instanceof KubeError) return error;
   const code = systemCodeOf(error) ?? '';
-  const told = transportSentences[code] ?? (error instanceof Error ? error.message : String(error));
+  const told = transportSentences[code] ?? messageOf(error);
   return new KubeError('unreachable', `the API server at \`${server}\` cannot be reached: ${told}`, {
     cause: error,
   });

@@ -1,7 +1,14 @@
 /** Listing a collection page by page, so that no more than a page of it is ever in memory. */
 import type { KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
-import { acceptFor, pageOf, type Page, type WatchedObject, type WatchedResource } from './resource.ts';
+import {
+  acceptFor,
+  pageOf,
+  selectorsOf,
+  type Page,
+  type WatchedObject,
+  type WatchedResource,
+} from './resource.ts';
 
 /** LIMIT: client-go's page size. A lease is 1 to 2 KiB, so a page is about 1 MiB. */
 const pageObjects = 500;
@@ -55,7 +62,7 @@ async function getPage(
       query: {
         limit: String(place.limit),
         ...(place.next === '' ? {} : { continue: place.next }),
-        ...(resource.fieldSelector === undefined ? {} : { fieldSelector: resource.fieldSelector }),
+        ...selectorsOf(resource),
       },
       bytesMax: pageBytesMax,
       timeoutMs: listTimeoutMs,

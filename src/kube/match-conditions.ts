@@ -13,6 +13,7 @@
  * What a skipped write can hide is bounded: it keeps holder and duration, moves the renew time forward and at most a
  * minute past the API server's own stamp, and brings no stamp but the one that the API server wrote for it.
  */
+import { canaryName } from '../core/canary.ts';
 import { all, any, literal, not } from './cel.ts';
 
 /** One entry of `matchConditions`. */
@@ -72,6 +73,15 @@ const renewTimeMember = literal(
 );
 
 const isUpdate = "request.operation == 'UPDATE'";
+
+/**
+ * The conditions for the canary: a dry run on that one Lease. The other conditions are true for dry runs as well.
+ * SOURCE: https://github.com/kubernetes/apiserver/blob/v0.36.3/pkg/admission/plugin/cel/compile.go (BuildRequestType: `dryRun` may be absent)
+ */
+export const canaryConditions: readonly MatchCondition[] = [
+  { name: 'the-canary', expression: `request.?name.orValue('') == ${literal(canaryName)}` },
+  { name: 'a-dry-run', expression: 'request.?dryRun.orValue(false) == true' },
+];
 
 /** The conditions for Leases. */
 export function leaseConditions(options: MatchOptions): readonly MatchCondition[] {

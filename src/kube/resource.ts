@@ -12,8 +12,29 @@ export interface WatchedResource {
    * the wrong place. Name the namespace in the path; `metadata.namespace!=x` is fine.
    */
   readonly fieldSelector?: string;
+  /** `key=value`; an object that loses its label is reported as deleted. */
+  readonly labelSelector?: string;
   /** Which objects are of interest; default: all. Judged on the parsed object, before anything keeps it. */
   readonly passes?: (object: JsonObject) => boolean;
+}
+
+/** The labels of an object; none where it has none. */
+export function labelsOf(object: unknown): Readonly<Record<string, string>> {
+  const labels = objectAt(objectAt(object, 'metadata'), 'labels');
+  return Object.fromEntries(
+    Object.entries(labels).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
+/** The part of a query that selects objects. */
+export function selectorsOf({
+  fieldSelector,
+  labelSelector,
+}: WatchedResource): Readonly<Record<string, string>> {
+  return {
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  };
 }
 
 /** An object as the API server sent it, with what identifies it read out. */

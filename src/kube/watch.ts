@@ -19,6 +19,7 @@ import { listPages } from './list.ts';
 import { timerSleep, type Logger, type MonotonicClock, type Sleep } from './ports.ts';
 import {
   acceptFor,
+  selectorsOf,
   watchedObject,
   type VanishedObject,
   type WatchedObject,
@@ -317,13 +318,12 @@ export class Watch {
   }
 
   #watchQuery(version: string): Readonly<Record<string, string>> {
-    const { fieldSelector } = this.#resource;
     return {
       watch: 'true',
       allowWatchBookmarks: 'true',
       resourceVersion: version,
       timeoutSeconds: String(Math.round(watchSecondsMin * (1 + this.#random()))),
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+      ...selectorsOf(this.#resource),
     };
   }
 }

@@ -3,6 +3,7 @@
  */
 import type { JsonObject } from './json.ts';
 import {
+  canaryConditions,
   leaseConditions,
   recordConditions,
   type MatchCondition,
@@ -13,6 +14,10 @@ import {
 
 /** Name of the ValidatingWebhookConfiguration. */
 export const configurationName = 'lockwarden';
+/** Path of the collection that it is in. */
+export const configurationsPath = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
+/** Path of the object. */
+export const configurationPath = `${configurationsPath}/${configurationName}`;
 
 /** Where the API server finds lockwarden. */
 export type WebhookAddress =
@@ -50,6 +55,8 @@ export interface ConfigurationOptions {
   readonly leases: CallClasses;
   /** ConfigMaps and Endpoints. */
   readonly records: CallClasses;
+  /** lockwarden's own namespace, of which its canary is sent and nothing else. */
+  readonly ownNamespace: string;
   readonly notLocks: readonly NotALock[];
   /** Version of lockwarden, as a label, or none. */
   readonly version?: string;
@@ -92,6 +99,7 @@ export function desiredConfiguration(options: ConfigurationOptions): WebhookConf
         rule: ruleFor('', ['configmaps', 'endpoints']),
         conditions: recordConditions,
       }),
+      canaryEntry(options),
     ],
   };
 }
@@ -125,17 +133,42 @@ function entriesFor(
   };
   return [plain, ...classes.special.flatMap(entriesOf)].map(({ name, sent, ...own }) => ({
     name: `${name}${group}.lockwarden.dev`,
-    clientConfig: { ...addressOf(options.address), caBundle: toBase64(options.caBundle) },
+    ...sharedBy(options),
     rules: [rule],
     matchConditions: conditions({ sent, notLocks: options.notLocks }),
     ...own,
+  }));
+}
+
+/** Name of the entry through which lockwarden's canary is sent. */
+export const canaryEntryName = 'canary.lockwarden.dev';
+
+/**
+ * The entry for the canary: the same address and bundle as all others, so that what it proves holds for them. It fails closed, for then
+ * the API server says why a call failed; nobody's write can meet it but a dry run on that one Lease.
+ */
+function canaryEntry(options: ConfigurationOptions): JsonObject {
+  return {
+    name: canaryEntryName,
+    ...sharedBy(options),
+    rules: [{ ...ruleFor('coordination.k8s.io', ['leases']), operations: ['UPDATE'] }],
+    matchConditions: canaryConditions,
+    namespaceSelector: namespaceSelector('In', [options.ownNamespace]),
+    failurePolicy: 'Fail',
+  };
+}
+
+/** What is the same in every entry. */
+function sharedBy({ address, caBundle }: ConfigurationOptions): JsonObject {
+  return {
+    clientConfig: { ...addressOf(address), caBundle: toBase64(caBundle) },
     matchPolicy: 'Equivalent',
     objectSelector: {},
     // Other writes leave a memory and a log line behind; a dry run leaves nothing.
     sideEffects: 'NoneOnDryRun',
     timeoutSeconds,
     admissionReviewVersions: ['v1'],
-  }));
+  };
 }
 
 /**

@@ -7,6 +7,7 @@ import { drift } from '../../src/kube/webhook-drift.ts';
 const options: ConfigurationOptions = {
   address: { kind: 'url', url: 'https://127.0.0.1:9443/admit' },
   caBundle: 'PEM\n',
+  ownNamespace: 'lockwarden-system',
   notLocks: [{ namespace: 'kyverno', name: 'kyverno-health' }],
   leases: { unguarded: ['lockwarden-system', 'kube-system', 'kube-system'], renewals: 'skip', special: [] },
   records: { unguarded: ['lockwarden-system', 'kube-system'], renewals: 'skip', special: [] },
@@ -20,8 +21,12 @@ describe('the webhook configuration', () => {
       'app.kubernetes.io/name': 'lockwarden',
       'app.kubernetes.io/managed-by': 'lockwarden',
     });
-    expect(webhooks.map((each) => each['name'])).toEqual(['leases.lockwarden.dev', 'records.lockwarden.dev']);
-    for (const each of webhooks) {
+    expect(webhooks.map((each) => each['name'])).toEqual([
+      'leases.lockwarden.dev',
+      'records.lockwarden.dev',
+      'canary.lockwarden.dev',
+    ]);
+    for (const each of webhooks.slice(0, 2)) {
       expect(each).toMatchObject({
         failurePolicy: 'Ignore',
         timeoutSeconds: 2,
@@ -49,8 +54,28 @@ describe('the webhook configuration', () => {
         },
       ],
       [{ apiGroups: [''], resources: ['configmaps', 'endpoints'], scope: 'Namespaced' }],
+      [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], operations: ['UPDATE'] }],
     ]);
   });
+
+  test.for(['lockwarden-system', 'kube-system', 'default'])(
+    'sends the canary in %s as it sends everything else, and fails closed for dry runs on it alone',
+    (ownNamespace) => {
+      const { webhooks } = desiredConfiguration({ ...options, ownNamespace });
+      const canary = webhooks.at(-1) ?? {};
+      const { name, rules, matchConditions, namespaceSelector, failurePolicy, ...shared } = canary;
+      expect({ name, failurePolicy }).toEqual({ name: 'canary.lockwarden.dev', failurePolicy: 'Fail' });
+      for (const each of webhooks.slice(0, -1)) expect(each).toMatchObject(shared);
+      expect(rules).toMatchObject([{ operations: ['UPDATE'], resources: ['leases'] }]);
+      expect(namespaceSelector).toEqual({
+        matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: [ownNamespace] }],
+      });
+      expect(matchConditions).toEqual([
+        { name: 'the-canary', expression: "request.?name.orValue('') == 'lockwarden-canary'" },
+        { name: 'a-dry-run', expression: 'request.?dryRun.orValue(false) == true' },
+      ]);
+    },
+  );
 
   test('has entries of their own for namespaces that policies call for otherwise', () => {
     const { webhooks } = desiredConfiguration({
@@ -90,6 +115,7 @@ describe('the webhook configuration', () => {
         'NotIn kube-system lockwarden-system',
         ['not-a-known-non-lock', 'not-a-plain-renewal'],
       ],
+      ['canary.lockwarden.dev', 'Fail', 'In lockwarden-system', ['a-dry-run']],
     ]);
   });
 
@@ -163,10 +189,10 @@ describe('drift', () => {
   test('an entry more, an entry less, and a label are found', () => {
     const more = stored();
     more.webhooks.push({ name: 'other' });
-    expect(drift(more, desired)).toEqual(['webhooks[2]']);
+    expect(drift(more, desired)).toEqual(['webhooks[3]']);
     const less = stored();
     less.webhooks.pop();
-    expect(drift(less, desired)).toEqual(['webhooks[1]']);
+    expect(drift(less, desired)).toEqual(['webhooks[2]']);
     const unlabelled = { ...stored(), metadata: {} };
     expect(drift(unlabelled, desired)).toContain('metadata.labels[app.kubernetes.io/name]');
   });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { arrayAt, isObject, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../../src/kube/webhook-configuration.ts';
-import { WebhookRegistration } from '../../src/kube/webhook-registration.ts';
+import { ConfigurationMissing, WebhookRegistration } from '../../src/kube/webhook-registration.ts';
 import { failure, startFakeApiServer, type Asked, type FakeApiServer } from './support/fake-api-server.ts';
 import { ManualTime } from './support/manual-time.ts';
 import { Recorded, RecordingLogger } from './support/recorder.ts';
@@ -107,10 +107,18 @@ function wanted(url = 'https://127.0.0.1:9443/admit'): WebhookConfiguration {
   return desiredConfiguration({
     address: { kind: 'url', url },
     caBundle: 'PEM',
+    ownNamespace: 'lockwarden-system',
     notLocks: [],
     leases: { unguarded: ['kube-system'], renewals: 'skip', special: [] },
     records: { unguarded: ['kube-system'], renewals: 'skip', special: [] },
   });
+}
+
+/** Registers, and waits until the watch has begun. */
+async function kept(): Promise<void> {
+  await registration.register();
+  await time.asleep(150_000, 150_000);
+  store.writes.take();
 }
 
 const asObject = (configuration: WebhookConfiguration): JsonObject => ({ ...configuration });
@@ -186,6 +194,7 @@ describe('registering', () => {
       missing: { verb: 'create', resource: 'validatingwebhookconfigurations' },
     });
     expect(registration.registered).toBe(false);
+    time.advance(10_000);
     await registration.register();
     expect(registration.registered).toBe(true);
   });
@@ -197,14 +206,61 @@ describe('registering', () => {
   });
 });
 
-describe('keeping', () => {
-  /** Registered, and the watch has begun. */
-  async function kept(): Promise<void> {
-    await registration.register();
-    await time.asleep(150_000, 150_000);
-    store.writes.take();
-  }
+describe('a change that could not be written', () => {
+  const refusal = { status: 500, body: failure(500, 'InternalError') };
 
+  beforeEach(async () => {
+    await kept();
+    store.refusal = refusal;
+    await expect(registration.change(wanted('https://new'))).rejects.toMatchObject({ kind: 'server-error' });
+  });
+
+  test('is written when it is wanted once more', async () => {
+    await registration.change(wanted('https://new'));
+    expect(store.object).toMatchObject({ webhooks: wanted('https://new').webhooks });
+    expect(store.writes.lines).toEqual(['PUT 2']);
+    await registration.change(wanted('https://new'));
+    expect(store.writes.lines).toEqual(['PUT 2']);
+  });
+
+  test('leaves the one before it, which is still known as ours', async () => {
+    await registration.remove();
+    expect(store.object).toBeNull();
+  });
+});
+
+describe('writing only with leave', () => {
+  test('gives a write up when leave runs out, however patient the API server is', async () => {
+    registration = new WebhookRegistration(server.client, wanted(), {
+      clock: time,
+      logger,
+      beforeWrite: () => 50,
+    });
+    store.holdsNextWrite = true;
+    await expect(registration.register()).rejects.toMatchObject({ kind: 'timeout' });
+    expect(registration.registered).toBe(false);
+  });
+
+  test('reads, and writes nothing when leave is refused right before', async () => {
+    const notLeading = new Error('not leading');
+    let leading = false;
+    registration = new WebhookRegistration(server.client, wanted(), {
+      clock: time,
+      logger,
+      beforeWrite: () => {
+        if (!leading) throw notLeading;
+        return 1_000;
+      },
+    });
+    await expect(registration.register()).rejects.toBe(notLeading);
+    expect(store.writes.lines).toEqual([]);
+    leading = true;
+    await registration.register();
+    expect(store.writes.lines).toEqual(['POST']);
+  });
+});
+
+describe('keeping', () => {
   test('puts back what was edited, at once, and says what it was', async () => {
     await kept();
     const [first, ...rest] = arrayAt(store.object, 'webhooks');
@@ -217,6 +273,20 @@ describe('keeping', () => {
       changed: ['webhooks[0].failurePolicy'],
     });
     expect(registration.registered).toBe(true);
+  });
+
+  test('puts back what the watch has not shown, when asked to look', async () => {
+    registration.look();
+    await kept();
+    // Not through `set`: the watch does not show it.
+    store.object = { ...store.object, webhooks: [] };
+    registration.look();
+    await logger.until(putBack);
+    expect(store.object).toMatchObject({ webhooks: wanted().webhooks });
+    await registration.stop();
+    store.object = { ...store.object, webhooks: [] };
+    registration.look();
+    expect(store.writes.lines).toEqual(['PUT 2']);
   });
 
   test('creates again what was deleted', async () => {
@@ -273,6 +343,71 @@ describe('keeping', () => {
     time.advance(500);
     await logger.until(putBack);
     expect(registration.registered).toBe(true);
+  });
+});
+
+describe('a configuration that is missing, where lockwarden may not create one', () => {
+  const said =
+    'validatingwebhookconfigurations.admissionregistration.k8s.io is forbidden: User "u" cannot create resource "validatingwebhookconfigurations" in API group "admissionregistration.k8s.io" at the cluster scope';
+  const refusal = { status: 403, body: failure(403, 'Forbidden', said) };
+  const told403 = 'error webhook configuration missing';
+
+  test('says once what is to be done, and asks again only after a while', async () => {
+    store.refusal = refusal;
+    await expect(registration.register()).rejects.toBeInstanceOf(ConfigurationMissing);
+    expect(logger.take()).toEqual([told403]);
+    expect(logger.fields.at(-1)).toEqual({
+      reason: expect.stringMatching(/does not exist.*apply lockwarden’s manifests again/) as string,
+    });
+    await expect(registration.register()).rejects.toBeInstanceOf(ConfigurationMissing);
+    // Nothing would refuse it now, so it was not asked.
+    expect(store.writes.lines).toEqual([]);
+    time.advance(9_999);
+    await expect(registration.register()).rejects.toBeInstanceOf(ConfigurationMissing);
+    expect(store.writes.lines).toEqual([]);
+    time.advance(1);
+    await registration.register();
+    expect(store.writes.lines).toEqual(['POST']);
+    expect(logger.take()).toEqual(['info webhook registered']);
+  });
+
+  test('is filled in as soon as somebody has applied it', async () => {
+    store.refusal = refusal;
+    await expect(registration.register()).rejects.toBeInstanceOf(ConfigurationMissing);
+    store.set({ apiVersion: 'v1', metadata: { labels: { theirs: 'yes' } } });
+    await registration.register();
+    expect(store.writes.lines).toEqual(['PUT 2']);
+    expect(store.object).toMatchObject({
+      metadata: { labels: { theirs: 'yes' } },
+      webhooks: wanted().webhooks,
+    });
+  });
+
+  test('is left deleted by whom keeps it, without a second attempt, until somebody applies it', async () => {
+    await kept();
+    store.refusal = refusal;
+    store.set(null);
+    await logger.until(told403);
+    registration.look();
+    registration.look();
+    expect(registration.registered).toBe(false);
+    store.set({ metadata: {} });
+    // LIMIT: the second repair within a minute waits for a moment, as any does.
+    await time.asleep(200, 20_000);
+    time.advance(time.slept.at(-1) ?? 0);
+    await logger.until(putBack);
+    expect(store.writes.lines).toEqual([expect.stringMatching(/^PUT/)]);
+    expect(registration.registered).toBe(true);
+  });
+
+  test('is another’s refusal where RBAC had nothing against it, and tried again like any failure', async () => {
+    store.refusal = {
+      status: 403,
+      body: failure(403, 'Forbidden', 'admission webhook "x" denied the request'),
+    };
+    await expect(registration.register()).rejects.not.toBeInstanceOf(ConfigurationMissing);
+    await registration.register();
+    expect(store.writes.lines).toEqual(['POST']);
   });
 });
 

@@ -2,7 +2,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-import { issueServingCertificate } from '../../../src/certs/leaf.ts';
+import { issueServingCertificate } from '../../support/serving-certificate.ts';
 
 /** What one call was about. */
 export interface Call {

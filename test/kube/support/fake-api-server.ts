@@ -67,6 +67,18 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
   };
 }
 
+/** A kubeconfig file for `server`, as text; `namespace` is that of its context. */
+export function kubeconfigText(server: string, namespace?: string): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'fake',
+    clusters: [{ name: 'fake', cluster: { server, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: 'fake', user: {} }],
+    contexts: [{ name: 'fake', context: { cluster: 'fake', user: 'fake', namespace } }],
+  });
+}
+
 export function configFor(server: string, user: Readonly<Record<string, unknown>> = {}): KubeConfig {
   const config = new KubeConfig();
   config.loadFromClusterAndUser({ name: 'fake', server, skipTLSVerify: true }, { name: 'tester', ...user });
