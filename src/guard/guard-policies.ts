@@ -21,6 +21,8 @@ export interface GuardPoliciesOptions {
   readonly locks: () => Iterable<LockRef>;
   /** Unix milliseconds; the API server's time where it is known. */
   readonly nowMs: () => number;
+  /** Whether this replica leads, and so owns the statuses. */
+  readonly leads: () => boolean;
   readonly onSynced: (kind: WatchedKind) => void;
   /** Called when the API server may have to call otherwise than before: soon after a change, once for many. */
   readonly onChange: () => void;
@@ -39,10 +41,10 @@ export class GuardPolicies {
   #settling: NodeJS.Timeout | null = null;
 
   constructor(options: GuardPoliciesOptions) {
-    const { client, clock, logger, ownNamespace, locks, nowMs, onSynced } = options;
+    const { client, clock, logger, ownNamespace, locks, nowMs, leads, onSynced } = options;
     this.#options = options;
     this.#store = new PolicyStore(ownNamespace);
-    this.#keeper = new PolicyStatusKeeper({ client, store: this.#store, logger, locks, nowMs });
+    this.#keeper = new PolicyStatusKeeper({ client, store: this.#store, logger, locks, nowMs, leads });
     this.#watch = new PolicyWatch({
       client,
       clock,
@@ -78,9 +80,12 @@ export class GuardPolicies {
   }
 
   /** How the API server is to call. `renewals` is for namespaces of which no policy says anything. */
-  calls(renewals: 'skip' | 'inspect'): Pick<ConfigurationOptions, 'leases' | 'records' | 'notLocks'> {
+  calls(
+    renewals: 'skip' | 'inspect',
+  ): Pick<ConfigurationOptions, 'leases' | 'records' | 'notLocks' | 'ownNamespace'> {
     const { ownNamespace } = this.#options;
     return {
+      ownNamespace,
       leases: { renewals, ...callClasses(this.#store, ['Lease'], ownNamespace) },
       records: { renewals, ...callClasses(this.#store, ['ConfigMap', 'Endpoints'], ownNamespace) },
       notLocks: unnamedNotLocks(this.#store),

@@ -2,89 +2,136 @@
  * A serving process, wired together: what it sees (watches, the API server's clock), what decides, what answers, and
  * its registration. Nothing here decides anything.
  */
-import { createHandler } from '../admission/handler.ts';
-import { Judge } from '../admission/judge.ts';
 import { LockMemories } from '../admission/lock-memories.ts';
-import { answerUnjudged } from '../admission/unjudged.ts';
 import type { Clock } from '../clock.ts';
 import { reviewPath, type ServeConfig } from '../config.ts';
 import type { LockKind, LockRef } from '../core/lock.ts';
 import { serverMs } from '../core/time.ts';
+import { messageOf } from '../errors.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
+import { clusterIdentity } from '../kube/cluster-identity.ts';
+import { EventRecorder } from '../kube/event-recorder.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
-import { PodStates } from '../kube/pods.ts';
+import { timerSleep } from '../kube/ports.ts';
 import { ServerTimeSamples } from '../kube/server-time.ts';
 import type { Watch } from '../kube/watch.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
-import { WebhookRegistration } from '../kube/webhook-registration.ts';
+import type { Replica } from '../replica/replica.ts';
 import type { Log } from '../review/logger.ts';
-import { createApp } from '../server/app.ts';
 import { createHealthServer, type HealthServer } from '../server/health.ts';
-import { createHttpsListener, type HttpsListener } from '../server/https.ts';
-import { connectionLimits, requestLimits } from '../server/limits.ts';
+import type { DrainTimes, HttpsListener } from '../server/https.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { Readiness } from '../server/readiness.ts';
-import { webhookAddress, webhookHosts } from './address.ts';
+import { webhookAddress } from './address.ts';
+import { Caches, usefulPatienceMs } from './caches.ts';
+import type { Canary } from './canary.ts';
+import { createEdge } from './edge.ts';
+import { guardCanary } from './guard-canary.ts';
 import { GuardPolicies } from './guard-policies.ts';
+import { guardReplica } from './guard-replica.ts';
+import { LockTally } from './lock-tally.ts';
 import { lockWatch } from './lock-watch.ts';
 import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
-import { ServingCertificates, type ServingCertificateOptions } from './serving-certificate.ts';
+import { SharedFacts } from './shared-facts.ts';
 
 /** What a guard needs from its process. */
 export interface GuardPorts {
   readonly log: Log;
   readonly clock: Clock;
+  /** Of the program. */
+  readonly version?: string;
   /** Adds metrics of the process itself; once a process. */
   readonly processMetrics?: boolean;
-  /** Lifetimes of the certificate, for tests. */
-  readonly certificate?: Omit<ServingCertificateOptions, 'hosts'>;
 }
 
+/** As it is called in the line of readiness. */
+const sharedFactsKind = 'SharedFacts';
 const lockKinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
-/** LIMIT: gauges are scraped every fifteen seconds or so, and a certificate has hours to spare. */
+/** LIMIT: gauges are scraped every fifteen seconds or so. */
 const tickMs = 5_000;
-/** LIMIT: with the registration gone no call comes any more; one that is under way takes two seconds at most. */
-const drainTimes = { settleMs: 200, graceMs: 2_500 };
+/** LIMIT: a service stops sending new connections to a pod within seconds of its becoming unready. */
+const settleMs = 5_000;
+/** LIMIT: with the registration gone nobody comes any more. */
+const settleAloneMs = 200;
+/** LIMIT: what can be ended in good order is ended in a tenth of this; the rest waits for an API server that does not answer. */
+const hurryMs = 1_000;
 
 /** A guard of one cluster. `start` it, `stop` it; both may be called in any order, `stop` more than once. */
 export class Guard {
-  readonly readiness = new Readiness(['certificate', 'caches', 'webhook', 'serving']);
+  readonly readiness: Readiness;
   readonly #config: ServeConfig;
   readonly #ports: GuardPorts;
   readonly #client: KubeClient;
-  readonly #memories = new LockMemories();
-  /** What has not been listed yet. */
-  readonly #unsynced = new Set<string>([...lockKinds, ...watchedKinds]);
+  readonly #memories = new LockMemories({
+    onFacts: (lock, facts) => {
+      this.#sharedFacts.publish(lock, facts);
+    },
+    onShown: (lock, before, after) => {
+      this.#tally.shown(lock, before, after);
+    },
+  });
+  readonly #tally: LockTally;
+  readonly #caches = new Caches({ needed: watchedKinds, useful: [...lockKinds, sharedFactsKind] });
   readonly #metrics: Metrics;
   readonly #health: HealthServer;
+  readonly #edge: HttpsListener;
   readonly #watches: ReadonlyMap<LockKind, Watch>;
   readonly #policies: GuardPolicies;
+  readonly #replica: Replica;
+  readonly #events: EventRecorder;
+  readonly #canary: Canary;
+  readonly #sharedFacts: SharedFacts;
   readonly #serverTime: ServerTimeSamples;
+  #isRegistered = false;
+  readonly #registered = Promise.withResolvers<undefined>();
   readonly #stopping = new AbortController();
   /** Aborted by a second `stop`: whatever the first is still waiting for is given up. */
   readonly #hurrying = new AbortController();
-  #certificates: ServingCertificates | null = null;
-  #https: HttpsListener | null = null;
-  #registration: WebhookRegistration | null = null;
-  /** What the configuration is to carry, which during a renewal is more than the certificates have taken over. */
-  #caBundle = '';
   /** The port that is really listened on. */
   #port = 0;
+  /** An API server that dates nothing is taken at this machine's word, for certificates only. */
+  #undated = false;
+  /** Which cluster this is; null: not known. */
+  #cluster: string | null = null;
   #ticking: NodeJS.Timeout | null = null;
+  /** Ends the wait for what is only useful. */
+  #waiting: NodeJS.Timeout | null = null;
   #stopped: Promise<void> | null = null;
 
   /** @throws LockwardenError when the kubeconfig cannot be used */
   constructor(config: ServeConfig, ports: GuardPorts) {
-    const { kubeconfig, context } = config;
+    const { kubeconfig: file, context } = config;
     this.#config = config;
     this.#ports = ports;
-    const source = { file: kubeconfig ?? undefined, context: context ?? undefined };
-    this.#client = createKubeClient(loadKubeconfig(source));
+    const kubeconfig = loadKubeconfig({ file: file ?? undefined, context: context ?? undefined });
+    this.#client = createKubeClient(kubeconfig);
     this.#metrics = createMetrics(ports.clock, { processMetrics: ports.processMetrics ?? false });
+    this.readiness = new Readiness(
+      // Among several, a replica that could answer must be reachable before anybody is told to call it.
+      config.election === null
+        ? ['certificate', 'caches', 'webhook', 'serving']
+        : ['certificate', 'caches', 'serving'],
+    );
+    this.#metrics.followReadiness(() => this.readiness.ready);
+    this.#tally = this.#createTally();
+    this.#metrics.locks.follow(this.#tally);
     this.#health = createHealthServer(this.readiness, this.#metrics.registry);
     this.#policies = this.#createPolicies();
     this.#watches = this.#createWatches();
+    this.#edge = this.#createEdge();
+    this.#events = new EventRecorder(this.#client, {
+      instance: config.replicaName,
+      clock: ports.clock,
+      nowMs: () => this.#nowMs() ?? ports.clock.wallMs(),
+      logger: ports.log,
+      onDrop: (cause) => {
+        this.#metrics.eventsDropped.inc({ cause });
+      },
+    });
+    this.#replica = this.#createReplica(kubeconfig);
+    this.#canary = this.#createCanary();
+    this.#sharedFacts = this.#createSharedFacts();
     this.#serverTime = new ServerTimeSamples(this.#client, {
       clock: ports.clock,
       onSample: ({ sentAt, receivedAt, dateMs }) => {
@@ -94,28 +141,33 @@ export class Guard {
   }
 
   /**
-   * Serves and registers. Resolves when ready, or when stopped meanwhile: an API server that does not answer, or that
-   * refuses what is needed, is asked again for as long as it takes.
+   * Serves and has itself registered. Resolves when that is so, or when stopped meanwhile: an API server that does not
+   * answer, or that refuses what is needed, is asked again for as long as it takes.
    *
    * @throws LockwardenError when a port cannot be listened on
    */
   async start(): Promise<void> {
     const { log } = this.#ports;
-    const healthPort = await this.#health.listen(this.#config.healthPort, this.#config.bindAddress);
+    const { healthPort: wanted, port, bindAddress } = this.#config;
+    const healthPort = await this.#health.listen(wanted, bindAddress);
     log.info({ healthPort }, 'health port listening');
-    const nowMs = await this.#retry('API server not reached', 'certificate', () => this.#askServerTime());
-    if (nowMs === null) return;
-    const port = await this.#serve(nowMs);
-    if (port === null) return;
-    log.info({ port, server: this.#client.server }, 'webhook listening');
+    this.#port = await this.#edge.listen(port, bindAddress);
+    log.info({ port: this.#port, server: this.#client.server }, 'webhook listening');
+    const heard = await this.#retry('API server not reached', () => this.#meetServer());
+    if (heard === null) return;
+    this.#waiting = setTimeout(() => {
+      this.#caches.waited();
+      this.#lookAtCaches();
+    }, usefulPatienceMs).unref();
     this.#serverTime.start();
     for (const watch of this.#watches.values()) watch.start();
     this.#policies.start();
+    this.#replica.start();
+    this.#sharedFacts.start();
     this.#ticking = setInterval(() => {
       this.#tick();
     }, tickMs).unref();
-    await this.#register(port);
-    if (!this.#stopping.signal.aborted) log.info({}, 'lockwarden registered');
+    await Promise.race([this.#registered.promise, aborted(this.#stopping.signal)]);
   }
 
   /** Counts a log line that could not be written: the log itself cannot tell. */
@@ -123,76 +175,111 @@ export class Guard {
     this.#metrics.logLinesDropped.inc();
   }
 
-  /** Removes the registration, answers what is under way, and ends. A second call cuts what is left. */
+  /**
+   * Leads no more; alone, removes the registration. Then answers whoever still calls, and ends. A second call cuts what
+   * is left.
+   */
   stop(): Promise<void> {
-    if (this.#stopped !== null) this.#hurry();
+    if (this.#stopped !== null) {
+      this.#hurrying.abort();
+      void this.#edge.drain(this.#drainTimes);
+    }
     this.#stopped ??= this.#stopOnce();
     return this.#stopped;
   }
 
-  #hurry(): void {
-    this.#hurrying.abort();
-    void this.#https?.drain(drainTimes);
+  get #drainTimes(): DrainTimes {
+    const { election, shutdownGraceMs: graceMs } = this.#config;
+    return { settleMs: Math.min(graceMs, election === null ? settleAloneMs : settleMs), graceMs };
   }
 
   async #stopOnce(): Promise<void> {
     this.#stopping.abort();
+    await Promise.race([this.#windUp(), this.#outOfPatience()]);
     if (this.#ticking !== null) clearInterval(this.#ticking);
-    await this.#unregister();
-    await Promise.all([
-      this.#serverTime.stop(),
-      this.#policies.stop(),
-      ...[...this.#watches.values()].map((watch) => watch.stop()),
-    ]);
-    await this.#https?.drain(drainTimes);
+    if (this.#waiting !== null) clearTimeout(this.#waiting);
     await this.#health.close();
     this.#client.close();
   }
 
-  /** The port that is listened on, or null when stopped meanwhile. */
-  async #serve(nowMs: number): Promise<number | null> {
-    const hosts = webhookHosts(this.#config);
-    const ports = { publish: (caBundle: string) => this.#publish(caBundle), serve: this.#reload };
-    this.#certificates = await ServingCertificates.issue({ ...this.#ports.certificate, hosts }, ports, nowMs);
-    // INVARIANT: nothing is awaited from here to the listening, so a later stop finds a listener to close.
-    if (this.#stopping.signal.aborted) return null;
-    this.readiness.set('certificate', true);
-    const { clock, log } = this.#ports;
-    const app = createApp({
-      judge: this.#createHandler(),
-      unjudged: (request, why) => answerUnjudged(request, why, (lock) => this.#policies.settingsFor(lock)),
-      limits: requestLimits,
-      clock,
-      log,
-      metrics: this.#metrics.edge,
-    });
-    this.#https = createHttpsListener({
-      handler: app,
-      certificate: this.#certificates.served,
-      limits: connectionLimits,
-      metrics: this.#metrics.edge,
-      readiness: this.readiness,
-    });
-    return this.#https.listen(this.#config.port, this.#config.bindAddress);
+  /** Ends all that goes on, in order. An API server that hangs may hold it up for long. */
+  async #windUp(): Promise<void> {
+    await this.#canary.stop();
+    if (this.#config.election === null) {
+      await this.#replica.resign();
+      await this.#unregister();
+      await this.#edge.drain(this.#drainTimes);
+    } else {
+      await Promise.all([this.#edge.drain(this.#drainTimes), this.#replica.resign()]);
+    }
+    await Promise.all([
+      this.#replica.stop(),
+      this.#events.stop(),
+      this.#serverTime.stop(),
+      this.#policies.stop(),
+      this.#sharedFacts.stop(),
+      ...[...this.#watches.values()].map((watch) => watch.stop()),
+    ]);
   }
 
-  #createHandler(): ReturnType<typeof createHandler> {
+  /** Resolves when nothing is waited for any longer: a moment after a second `stop`, or after the grace period of a replica. */
+  async #outOfPatience(): Promise<void> {
+    const { election, shutdownGraceMs } = this.#config;
+    const isOver = election === null ? [] : [AbortSignal.timeout(shutdownGraceMs)];
+    await aborted(AbortSignal.any([this.#hurrying.signal, ...isOver]));
+    await timerSleep(hurryMs, new AbortController().signal);
+  }
+
+  #createEdge(): HttpsListener {
     const { clock, log } = this.#ports;
-    const pods = new PodStates(this.#client);
-    const judge = new Judge({
+    return createEdge({
+      client: this.#client,
+      namespace: this.#config.namespace,
       memories: this.#memories,
-      monotonicNow: () => clock.monotonicMs(),
-      settingsFor: (lock) => this.#policies.settingsFor(lock),
-      podState: ({ namespace, name, uid }) => pods.podState(namespace, name, uid),
-    });
-    return createHandler({
-      judge,
+      policies: this.#policies,
+      metrics: this.#metrics,
+      readiness: this.readiness,
+      clock,
       log,
-      countDecision: (kind, outcome, reason) => {
-        this.#metrics.countDecision(kind, outcome, reason);
+    });
+  }
+
+  #createReplica(kubeconfig: ReturnType<typeof loadKubeconfig>): Replica {
+    const { clock, log, version = '' } = this.#ports;
+    return guardReplica({
+      config: this.#config,
+      kubeconfig,
+      client: this.#client,
+      version,
+      edge: this.#edge,
+      metrics: this.#metrics.replica,
+      readiness: this.readiness,
+      nowMs: () => this.#nowMs(),
+      cluster: () => this.#cluster,
+      desired: (caBundle) => this.#desired(caBundle),
+      mayRegister: () => this.#caches.state.ready,
+      onRegistered: () => {
+        this.#onRegistered();
       },
-      countRejection: (policy) => {
-        this.#policies.countRejection(policy);
+      record: (happening) => {
+        this.#events.record(happening);
+      },
+      clock,
+      log,
+    });
+  }
+
+  #createCanary(): Canary {
+    const { clock, log } = this.#ports;
+    return guardCanary({
+      client: this.#client,
+      namespace: this.#config.namespace,
+      clock,
+      logger: log,
+      metrics: this.#metrics.canary,
+      readiness: this.readiness,
+      mend: () => {
+        this.#replica.mend();
       },
     });
   }
@@ -213,6 +300,36 @@ export class Guard {
     return new Map(lockKinds.map((kind) => [kind, create(kind)]));
   }
 
+  #createTally(): LockTally {
+    const { clock } = this.#ports;
+    return new LockTally({
+      monotonicNow: () => clock.monotonicMs(),
+      serverNow: () => this.#memories.serverTimeAt(clock.monotonicMs()),
+      onLag: (kind, seconds) => {
+        this.#metrics.locks.watchLagSeconds.observe({ kind }, seconds);
+      },
+    });
+  }
+
+  #createSharedFacts(): SharedFacts {
+    const { clock, log } = this.#ports;
+    return new SharedFacts({
+      client: this.#client,
+      namespace: this.#config.namespace,
+      clock,
+      logger: log,
+      metrics: this.#metrics.sharedFacts,
+      onFacts: (lock, facts) => {
+        this.#memories.told(lock, facts, clock.monotonicMs());
+      },
+      onSynced: () => {
+        this.#synced(sharedFactsKind);
+      },
+      isGone: (lock) => this.#memories.isGone(lock),
+      serverNow: () => this.#memories.serverTimeAt(clock.monotonicMs()),
+    });
+  }
+
   #createPolicies(): GuardPolicies {
     const { clock, log } = this.#ports;
     return new GuardPolicies({
@@ -221,106 +338,98 @@ export class Guard {
       logger: log,
       ownNamespace: this.#config.namespace,
       locks: (): Iterable<LockRef> => this.#memories.locks(),
-      nowMs: () => this.#memories.serverTimeAt(clock.monotonicMs())?.min ?? clock.wallMs(),
+      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      leads: () => this.#replica.leads,
       onSynced: (kind) => {
         this.#synced(kind);
       },
       onChange: () => {
-        void this.#retry('webhook configuration not changed', null, () => this.#reconfigure());
+        this.#replica.reconsider();
       },
     });
   }
 
   #synced(kind: string): void {
-    this.#unsynced.delete(kind);
-    if (this.#unsynced.size > 0) {
-      this.readiness.set('caches', false, `waiting for ${[...this.#unsynced].join(', ')}`);
-      return;
-    }
-    this.readiness.set('caches', true);
+    this.#caches.filled(kind);
+    this.#lookAtCaches();
   }
 
-  async #register(port: number): Promise<void> {
-    const { clock, log } = this.#ports;
-    this.#port = port;
-    this.#caBundle = this.#certificates?.caBundle ?? '';
-    const desired = this.#desired();
-    const onChange = (registered: boolean): void => {
-      this.readiness.set('webhook', registered, registered ? 'ok' : 'not registered');
-    };
-    const registration = new WebhookRegistration(this.#client, desired, { clock, logger: log, onChange });
-    this.#registration = registration;
-    await this.#retry('webhook not registered', 'webhook', () => registration.register());
+  #lookAtCaches(): void {
+    const { ready, why } = this.#caches.state;
+    this.readiness.set('caches', ready, why);
+    if (ready) this.#replica.reconsider();
   }
 
-  #desired(): WebhookConfiguration {
+  #onRegistered(): void {
+    if (this.#stopping.signal.aborted || this.#isRegistered) return;
+    this.#isRegistered = true;
+    this.#ports.log.info({}, 'lockwarden registered');
+    this.#registered.resolve(undefined);
+    this.#canary.start();
+  }
+
+  #desired(caBundle: string): WebhookConfiguration {
     return desiredConfiguration({
       address: webhookAddress(this.#config, this.#port, reviewPath),
-      caBundle: this.#caBundle,
+      caBundle,
       ...this.#policies.calls(this.#config.inspectRenewals ? 'inspect' : 'skip'),
     });
   }
 
-  async #publish(caBundle: string): Promise<void> {
-    this.#caBundle = caBundle;
-    await this.#reconfigure();
-  }
-
-  async #reconfigure(): Promise<void> {
-    await this.#registration?.change(this.#desired());
-  }
-
-  readonly #reload = (certificate: { certPem: string; keyPem: string }): void => {
-    this.#https?.reload(certificate);
-    this.#ports.log.info({}, 'serving certificate replaced');
-  };
-
   async #unregister(): Promise<void> {
     try {
-      await this.#registration?.remove(this.#hurrying.signal);
+      await this.#replica.unregister(this.#hurrying.signal);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const remedy = 'kubectl delete validatingwebhookconfiguration lockwarden';
       this.#ports.log.error({ reason, remedy }, 'webhook configuration not removed');
     }
   }
 
-  async #askServerTime(): Promise<number> {
-    const { dateMs } = await this.#client.request({
-      method: 'GET',
-      path: '/version',
-      signal: this.#stopping.signal,
-    });
-    return dateMs ?? this.#ports.clock.wallMs();
+  /** The API server's time, never later than it really is. */
+  #nowMs(): number | null {
+    const { clock } = this.#ports;
+    return this.#memories.serverTimeAt(clock.monotonicMs())?.min ?? (this.#undated ? clock.wallMs() : null);
   }
 
-  #retry<T>(
-    message: string,
-    condition: 'certificate' | 'webhook' | null,
-    attempt: () => Promise<T>,
-  ): Promise<T | null> {
+  /** Learns what has to be known before anything begins: what time it is, and which cluster this is. */
+  async #meetServer(): Promise<true> {
+    const { clock } = this.#ports;
+    const { signal } = this.#stopping;
+    this.#cluster = await clusterIdentity(this.#client, signal);
+    const sentAt = clock.monotonicMs();
+    const { dateMs } = await this.#client.request({ method: 'GET', path: '/version', signal });
+    if (dateMs === null) this.#undated = true;
+    else this.#memories.dated(sentAt, clock.monotonicMs(), serverMs(dateMs));
+    return true;
+  }
+
+  #retry<T>(message: string, attempt: () => Promise<T>): Promise<T | null> {
     return untilAgreed(attempt, {
       logger: this.#ports.log,
       signal: this.#stopping.signal,
       message,
       onFailure: (reason) => {
-        if (condition !== null) this.readiness.set(condition, false, reason);
+        this.readiness.set('certificate', false, reason);
       },
     });
   }
 
   #tick(): void {
     const now = this.#ports.clock.monotonicMs();
-    const serverNow = this.#memories.serverTimeAt(now);
     this.#memories.sweep(now);
     void this.#policies.tend();
+    const serverNow = this.#memories.serverTimeAt(now);
     if (serverNow === null) return;
     this.#metrics.serverClockWidthSeconds.set((serverNow.max - serverNow.min) / 1000);
     for (const [kind, watch] of this.#watches)
-      this.#metrics.trackedLocks.set({ kind }, watch.status().tracked);
-    this.#certificates?.tend(serverNow.min).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#ports.log.warn({ reason }, 'serving certificate not renewed yet');
-    });
+      this.#metrics.locks.tracked.set({ kind }, watch.status().tracked);
   }
+}
+
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', resolve, { once: true });
+    if (signal.aborted) resolve(undefined);
+  });
 }

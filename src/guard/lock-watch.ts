@@ -61,7 +61,10 @@ function lockSink(
     listed: (objects) => {
       for (const object of objects) store(object, false);
     },
-    synced: onSynced,
+    synced: () => {
+      memories.listed(kind);
+      onSynced();
+    },
     added: (object) => {
       store(object, true);
     },

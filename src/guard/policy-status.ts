@@ -1,8 +1,12 @@
 /**
  * Keeps the status of policies: what lockwarden makes of them, how many locks they cover, how much was refused under them. Off the
  * admission path, and in no hurry: a status that is late misleads nobody.
+ *
+ * The leader writes all of it. What was refused is known to whoever refused it, so each replica adds its own refusals to
+ * the count that stands there; every write is a compare-and-swap, so none is lost and none counts twice.
  */
 import type { LockRef } from '../core/lock.ts';
+import { messageOf } from '../errors.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
 import { objectAt } from '../kube/json.ts';
@@ -11,8 +15,8 @@ import type { WatchedObject } from '../kube/resource.ts';
 import { clusterLockPolicy, type PolicyStatus } from '../policy/api.ts';
 import { describePolicy, type PolicyRef } from '../policy/policy-ref.ts';
 import type { Conflict } from '../policy/effective.ts';
-import { statusOf, statusPath, type StatusFacts } from '../policy/status.ts';
-import type { PolicyStore } from '../policy/store.ts';
+import { statusOf, statusPath } from '../policy/status.ts';
+import type { PolicyStore, StoredPolicy } from '../policy/store.ts';
 
 /** What the keeper needs. */
 export interface PolicyStatusOptions {
@@ -22,6 +26,8 @@ export interface PolicyStatusOptions {
   readonly locks: () => Iterable<LockRef>;
   /** Unix milliseconds; the API server's time where it is known. */
   readonly nowMs: () => number;
+  /** Whether this replica leads now. Default: it does. */
+  readonly leads?: () => boolean;
 }
 
 /** LIMIT: resolving one lock takes some 10 us, so a batch keeps nobody else waiting for more than a few milliseconds. */
@@ -32,6 +38,7 @@ export class PolicyStatusKeeper {
   readonly #options: PolicyStatusOptions;
   /** The objects as they are, for their resource versions and statuses. */
   readonly #objects = new Map<string, WatchedObject>();
+  /** Refusals that stand in no status yet. */
   readonly #rejections = new Map<string, number>();
   #running: Promise<void> | null = null;
   #stopped = false;
@@ -72,18 +79,26 @@ export class PolicyStatusKeeper {
 
   async #run(): Promise<void> {
     if (this.#objects.size === 0) return;
-    const matched = await this.#count();
-    for (const facts of this.#facts(matched)) {
-      if (this.#stopped) return;
-      await this.#write(facts);
+    const { store, leads = () => true } = this.#options;
+    if (leads()) {
+      const matched = await this.#count();
+      for (const policy of [...store.policies]) {
+        // Thousands take a while, and the next leader writes them too.
+        if (!leads()) return;
+        await this.#write(policy, matched);
+      }
+      return;
     }
+    const refused = [...store.policies].filter(({ ref }) => this.#rejections.has(describePolicy(ref)));
+    for (const policy of refused) await this.#write(policy, null);
   }
 
   async #count(): Promise<ReadonlyMap<string, Matched>> {
     const { store, locks } = this.#options;
     const matched = new Map<string, Matched>();
     let counted = 0;
-    for (const lock of locks()) {
+    // NB: a copy, since what is renewed between two batches moves to the end, and would be met again.
+    for (const lock of [...locks()]) {
       const effective = store.effectiveFor(lock);
       for (const ref of effective?.policies ?? []) {
         const known = matched.get(describePolicy(ref)) ?? {
@@ -100,40 +115,50 @@ export class PolicyStatusKeeper {
     return matched;
   }
 
-  #facts(matched: ReadonlyMap<string, Matched>): readonly StatusFacts[] {
-    return [...this.#options.store.policies].map((policy) => {
-      const key = describePolicy(policy.ref);
-      const known = matched.get(key);
-      return {
-        policy,
-        locksMatched: known?.locks ?? 0,
-        rejections: this.#rejections.get(key) ?? 0,
-        conflicts: [...(known?.conflicts.values() ?? [])],
-      };
-    });
-  }
-
-  async #write(facts: StatusFacts): Promise<void> {
-    const { client, logger, nowMs } = this.#options;
-    const object = this.#objects.get(describePolicy(facts.policy.ref));
-    if (object === undefined) return;
+  /** @param matched what all policies cover, for a whole status; null: only the count of refusals is brought up to date */
+  async #write(policy: StoredPolicy, matched: ReadonlyMap<string, Matched> | null): Promise<void> {
+    const { client, logger } = this.#options;
+    const key = describePolicy(policy.ref);
+    const object = this.#objects.get(key);
+    if (object === undefined || this.#stopped) return;
     const before = readStatus(object);
-    const now = `${new Date(nowMs()).toISOString().slice(0, 19)}Z`;
-    const status = statusOf(facts, before, now);
-    if (JSON.stringify(status) === JSON.stringify(before)) return;
+    const refused = this.#rejections.get(key) ?? 0;
+    const rejections = (before.rejections ?? 0) + refused;
+    const status =
+      matched === null ? { rejections } : this.#statusOf(policy, matched.get(key), rejections, before);
+    if (refused === 0 && JSON.stringify(status) === JSON.stringify(before)) return;
     try {
       await client.request({
         method: 'PATCH',
-        path: statusPath(facts.policy),
+        path: statusPath(policy),
         contentType: 'application/merge-patch+json',
         body: { metadata: { resourceVersion: object.resourceVersion }, status },
       });
+      this.#counted(key, refused);
     } catch (error) {
       // Somebody else has written in between, or deleted it: the watch brings what is now, and the next run looks again.
       if (error instanceof KubeError && (error.kind === 'conflict' || error.kind === 'not-found')) return;
-      const reason = error instanceof Error ? error.message : String(error);
-      logger.warn({ policy: describePolicy(facts.policy.ref), reason }, 'status of lock policy not written');
+      const reason = messageOf(error);
+      logger.warn({ policy: key, reason }, 'status of lock policy not written');
     }
+  }
+
+  #statusOf(
+    policy: StoredPolicy,
+    matched: Matched | undefined,
+    rejections: number,
+    before: PolicyStatus,
+  ): PolicyStatus {
+    const now = `${new Date(this.#options.nowMs()).toISOString().slice(0, 19)}Z`;
+    const conflicts = [...(matched?.conflicts.values() ?? [])];
+    return statusOf({ policy, locksMatched: matched?.locks ?? 0, rejections, conflicts }, before, now);
+  }
+
+  /** What was refused while the write was under way is for the next one. */
+  #counted(key: string, refused: number): void {
+    const left = (this.#rejections.get(key) ?? 0) - refused;
+    if (left > 0) this.#rejections.set(key, left);
+    else this.#rejections.delete(key);
   }
 }
 

@@ -5,9 +5,9 @@
  */
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeError } from '../kube/errors.ts';
-import { isObject, objectAt, type JsonObject } from '../kube/json.ts';
+import { objectAt, type JsonObject } from '../kube/json.ts';
 import type { Logger, MonotonicClock } from '../kube/ports.ts';
-import type { VanishedObject, WatchedObject } from '../kube/resource.ts';
+import { labelsOf, type VanishedObject, type WatchedObject } from '../kube/resource.ts';
 import { Watch, type WatchSink } from '../kube/watch.ts';
 import { clusterLockPolicy, lockPolicy, apiGroup } from '../policy/api.ts';
 import type { PolicyObject } from '../policy/policy.ts';
@@ -160,12 +160,4 @@ function interrupted(logger: Logger, kind: WatchedKind, error: KubeError, retryI
 function generationOf(object: JsonObject): number {
   const { generation } = objectAt(object, 'metadata');
   return typeof generation === 'number' ? generation : 0;
-}
-
-function labelsOf(object: JsonObject): Readonly<Record<string, string>> {
-  const labels = objectAt(object, 'metadata')['labels'];
-  if (!isObject(labels)) return {};
-  return Object.fromEntries(
-    Object.entries(labels).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  );
 }

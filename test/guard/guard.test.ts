@@ -7,10 +7,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { systemClock } from '../../src/clock.ts';
 import { serveConfigOf } from '../../src/config.ts';
-import { Guard, type GuardPorts } from '../../src/guard/guard.ts';
+import { Guard } from '../../src/guard/guard.ts';
 import type { Log } from '../../src/review/logger.ts';
 import {
   failure,
+  kubeconfigText,
   startFakeApiServer,
   type Asked,
   type FakeApiServer,
@@ -31,18 +32,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function createGuard(
-  ports: { port?: number; healthPort?: number } = {},
-  certificate: GuardPorts['certificate'] = {},
-): Promise<Guard> {
+async function createGuard(ports: { port?: number; healthPort?: number } = {}): Promise<Guard> {
   const kubeconfig = join(folder, 'kubeconfig');
-  const config = {
-    'current-context': 'fake',
-    clusters: [{ name: 'fake', cluster: { server: server.url, 'insecure-skip-tls-verify': true } }],
-    users: [{ name: 'fake', user: {} }],
-    contexts: [{ name: 'fake', context: { cluster: 'fake', user: 'fake' } }],
-  };
-  await writeFile(kubeconfig, JSON.stringify(config));
+  await writeFile(kubeconfig, kubeconfigText(server.url));
   const serveConfig = serveConfigOf({
     kubeconfig,
     namespace: 'lockwarden-system',
@@ -57,7 +49,7 @@ async function createGuard(
     lines.push({ fields, message });
   }) as Log['info'];
   const log: Log = { error: note, warn: note, info: note, debug: note };
-  return new Guard(serveConfig, { log, clock: systemClock(), certificate });
+  return new Guard(serveConfig, { log, clock: systemClock() });
 }
 
 const messages = (): readonly string[] => lines.map(({ message }) => message);
@@ -73,27 +65,7 @@ test('a guard that is stopped before the API server answers ends without a word 
   await server.next();
   await guard.stop();
   await starting;
-  expect(messages()).toEqual(['health port listening']);
-});
-
-test('a guard that is stopped while it makes its certificate listens to nobody', async () => {
-  const stopping: Promise<void>[] = [];
-  const guard: Guard = await createGuard(
-    {},
-    {
-      get validityMs() {
-        stopping.push(guard.stop());
-        return 3_600_000;
-      },
-    },
-  );
-  const starting = guard.start();
-  (await server.next()).reply(200, {});
-  await starting;
-  expect(stopping).toHaveLength(1);
-  await Promise.all(stopping);
-  expect(messages()).toEqual(['health port listening']);
-  expect(guard.readiness.states()).toContainEqual(expect.objectContaining({ name: 'serving', ready: false }));
+  expect(messages()).toEqual(['health port listening', 'webhook listening']);
 });
 
 test('a second stop does not wait for an API server that leaves the removal without an answer', async () => {
@@ -105,7 +77,8 @@ test('a second stop does not wait for an API server that leaves the removal with
     else if (asked.url.pathname.endsWith('/lockwarden')) asked.reply(404, failure(404, 'NotFound'));
     else if (asked.url.searchParams.has('watch')) asked.stream();
     else asked.reply(200, { metadata: { resourceVersion: '1' }, items: [] });
-    return asked.method !== 'POST';
+    // The other POST asks whether facts can be shared.
+    return asked.method !== 'POST' || asked.url.searchParams.has('dryRun');
   });
   await Promise.all([starting, registered]);
   const stopping = guard.stop();
@@ -128,7 +101,6 @@ test.each([
   const taken = typeof address === 'object' && address !== null ? address.port : 0;
   const guard = await createGuard({ [which]: taken });
   const starting = guard.start();
-  if (which === 'port') (await server.next()).reply(200, {});
   await expect(starting).rejects.toMatchObject({
     code: 'ListenFailed',
     message: expect.stringMatching(new RegExp(`127\\.0\\.0\\.1:${String(taken)}.*${flag}$`)) as string,

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { serveConfigOf } from '../../src/config.ts';
 import { webhookAddress, webhookHosts } from '../../src/guard/address.ts';
 import { untilAgreed } from '../../src/guard/retry.ts';
-import { ServingCertificates } from '../../src/guard/serving-certificate.ts';
 import { KubeError } from '../../src/kube/errors.ts';
 
 const config = serveConfigOf({
@@ -88,64 +87,5 @@ describe('asking again', () => {
       signal: new AbortController().signal,
     });
     await expect(defect).rejects.toThrow(TypeError);
-  });
-});
-
-describe('the serving certificate', () => {
-  const validityMs = 3_600_000;
-  const t0 = Date.parse('2026-03-01T12:00:00Z');
-
-  async function issued() {
-    const published: string[] = [];
-    const served: string[] = [];
-    const ports = {
-      publish: (bundle: string) => Promise.resolve(void published.push(bundle)),
-      serve: ({ certPem }: { certPem: string }) => void served.push(certPem),
-    };
-    const certificates = await ServingCertificates.issue(
-      { hosts: ['127.0.0.1'], validityMs, overlapMs: 1000 },
-      ports,
-      t0,
-    );
-    return { certificates, published, served };
-  }
-
-  it('is left alone while two thirds of its life are to come or have not passed', async () => {
-    const { certificates, published } = await issued();
-    await certificates.tend(t0 + (validityMs * 2) / 3 - 1000);
-    expect(published).toEqual([]);
-  });
-
-  it('is replaced by widening the bundle first, and serving the new leaf only after that', async () => {
-    const { certificates, published, served } = await issued();
-    const first = certificates.served;
-    const due = t0 + (validityMs * 2) / 3 + 1000;
-    await certificates.tend(due);
-    expect(published).toHaveLength(1);
-    expect(published[0]).toContain(first.caPem.trim());
-    expect(published[0]?.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
-    expect(certificates.caBundle).toBe(published[0]);
-    await certificates.tend(due + 999);
-    expect(served).toEqual([]);
-    await certificates.tend(due + 1000);
-    expect(served).toEqual([certificates.served.certPem]);
-    expect(certificates.served).not.toBe(first);
-    expect(certificates.caBundle).toContain(first.caPem.trim());
-  });
-
-  it('stays when the new bundle could not be published', async () => {
-    const failing = await ServingCertificates.issue(
-      { hosts: ['127.0.0.1'], validityMs, overlapMs: 0 },
-      {
-        publish: () => Promise.reject(new KubeError('unreachable', 'no')),
-        serve: () => {
-          throw new Error('served');
-        },
-      },
-      t0,
-    );
-    const before = failing.caBundle;
-    await expect(failing.tend(t0 + validityMs)).rejects.toThrow('no');
-    expect(failing.caBundle).toBe(before);
   });
 });

@@ -15,6 +15,8 @@ let written: KubeRequest[];
 let refusal: KubeError | null;
 let warned: object[];
 let locks: LockRef[];
+let leads: boolean;
+let isLeader: () => boolean;
 let keeper: PolicyStatusKeeper;
 
 const client: KubeClient = {
@@ -46,6 +48,8 @@ beforeEach(() => {
   written = [];
   refusal = null;
   warned = [];
+  leads = true;
+  isLeader = () => leads;
   locks = ['a', 'b'].map((name) => ({ kind: 'Lease', namespace: 'team', name }));
   keeper = new PolicyStatusKeeper({
     client,
@@ -53,6 +57,7 @@ beforeEach(() => {
     logger: { info: () => undefined, warn: (fields) => warned.push(fields), error: () => undefined },
     locks: () => [...locks, { kind: 'Lease', namespace: 'other', name: 'c' }],
     nowMs: () => nowMs,
+    leads: () => isLeader(),
   });
   observe({});
 });
@@ -88,10 +93,46 @@ describe('PolicyStatusKeeper', () => {
     keeper.refused('built-in defaults');
     await keeper.refresh();
     expect(statusWritten()).toMatchObject({ rejections: 2 });
+    keeper.refused('lockpolicy/team/p');
     keeper.observe(ref, null);
     observe({}, '9');
     await keeper.refresh();
     expect(statusWritten()).toMatchObject({ rejections: 0 });
+  });
+
+  it('adds its refusals to those that others have counted, once each', async () => {
+    observe({ rejections: 40 });
+    keeper.refused('lockpolicy/team/p');
+    refusal = new KubeError('conflict', 'somebody else was faster');
+    await keeper.refresh();
+    refusal = null;
+    observe({ rejections: 42 }, '8');
+    keeper.refused('lockpolicy/team/p');
+    await keeper.refresh();
+    expect(statusWritten()).toMatchObject({ rejections: 44 });
+    observe({ rejections: 44 }, '9');
+    locks.pop();
+    await keeper.refresh();
+    expect(statusWritten()).toMatchObject({ rejections: 44, locksMatched: 1 });
+  });
+
+  it('of a replica that does not lead writes the refusals, where there are any, and nothing else', async () => {
+    leads = false;
+    await keeper.refresh();
+    expect(written).toEqual([]);
+    keeper.refused('lockpolicy/team/p');
+    observe({ rejections: 40, locksMatched: 3 });
+    await keeper.refresh();
+    expect(statusWritten()).toEqual({ rejections: 41 });
+    await keeper.refresh();
+    expect(written).toHaveLength(1);
+  });
+
+  it('is left to the next leader from the moment that another leads', async () => {
+    const asked = [true, false];
+    isLeader = () => asked.shift() ?? false;
+    await keeper.refresh();
+    expect(written).toEqual([]);
   });
 
   it.each(['conflict', 'not-found'] as const)(
