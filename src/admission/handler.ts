@@ -1,6 +1,7 @@
 /**
  * One admission request to one answer: translate, judge, answer, and write down what was refused.
  */
+import type { IsCanary } from '../core/canary.ts';
 import type { Decision, Violation } from '../core/decision.ts';
 import type { LockKind, LockWrite } from '../core/lock.ts';
 import type { Reason } from '../core/reasons.ts';
@@ -24,6 +25,12 @@ export interface HandlerPorts {
   ) => void;
   /** Counts a refusal for the policy in whose name it was made. */
   readonly countRejection?: (policy: string) => void;
+  readonly canary?: {
+    /** As in the ports of the judge. */
+    readonly isCanary: IsCanary;
+    /** Counts an answer to an attempt on the canary: lockwarden's own, and so neither a decision nor a refusal to tell of. */
+    readonly count: (outcome: 'Deny' | 'Allow') => void;
+  };
 }
 
 /** The messages of the log lines for writes that passed all the same. Constant, as all messages are. */
@@ -38,10 +45,23 @@ export function createHandler(
     const write = toLockWrite(request);
     if ('notALock' in write) return couldNotJudge(request.uid, write.notALock);
     const decision = await ports.judge.judge(write);
+    if (ports.canary?.isCanary(write) === true) return answerCanary(ports.canary, request.uid, decision);
     if (decision === null) return allowed(request.uid);
     tell(ports, write, decision, request.uid);
     return answer(request.uid, decision);
   };
+}
+
+/** NB: an attempt that passes does so with a warning, or it would look like one about which lockwarden was not asked. */
+function answerCanary(
+  { count }: NonNullable<HandlerPorts['canary']>,
+  uid: string,
+  decision: Decision | null,
+): AdmissionReviewResponse {
+  count(decision?.outcome ?? 'Allow');
+  if (decision?.outcome === 'Deny') return answer(uid, decision);
+  const why = decision?.violations[0]?.message ?? 'it found nothing wrong';
+  return allowed(uid, { warnings: [`lockwarden did not refuse an attempt on its canary: ${why}`] });
 }
 
 function answer(uid: string, decision: Decision): AdmissionReviewResponse {

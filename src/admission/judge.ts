@@ -2,6 +2,7 @@
  * The decision with its surroundings: looks up what is known, decides, asks the one question that may be asked, and
  * remembers what an allowed write implies. Nothing else on the admission path waits for anything.
  */
+import { canarySettings, type IsCanary } from '../core/canary.ts';
 import { decide } from '../core/decide.ts';
 import type { Decision } from '../core/decision.ts';
 import type { PodRef, PodState } from '../core/facts.ts';
@@ -16,11 +17,15 @@ export interface JudgePorts {
   readonly monotonicNow: () => MonotonicMs;
   /** The settings in force for a lock; null: not judged at all. Synchronous: policies are cached. */
   readonly settingsFor: (lock: LockRef) => Settings | null;
+  /** Attempts on lockwarden's own canary, which is judged whatever `settingsFor` says. Default: nothing is. */
+  readonly isCanary?: IsCanary;
   /**
    * Whether a pod still runs. Bounded in time and number by whoever implements it; any doubt is `unknown`.
    * Must not reject; if it does, that counts as `unknown`.
    */
   readonly podState: (pod: PodRef) => Promise<Exclude<PodState, 'unasked'>>;
+  /** Told of each decision but those about the canary, and how long it took, in milliseconds. */
+  readonly onJudged?: (write: LockWrite, decision: Decision, tookMs: number) => void;
 }
 
 /** Judges one write after another. */
@@ -33,8 +38,9 @@ export class Judge {
 
   /** The decision about `write`, or null where no settings cover its lock. */
   async judge(write: LockWrite): Promise<Decision | null> {
-    const { memories, monotonicNow, settingsFor } = this.#ports;
-    const settings = settingsFor(write.lock);
+    const { memories, monotonicNow, settingsFor, isCanary, onJudged } = this.#ports;
+    const isOfCanary = isCanary?.(write) === true;
+    const settings = isOfCanary ? canarySettings : settingsFor(write.lock);
     if (settings === null) return null;
     const at = monotonicNow();
     const facts = memories.factsFor(write, at);
@@ -44,6 +50,7 @@ export class Judge {
       decision = decide(write, { ...facts, bindings: { ...facts.bindings, holderPodState } }, settings);
     }
     if (decision.effect !== null) memories.admitted(write.lock, decision.effect, at);
+    if (!isOfCanary) onJudged?.(write, decision, monotonicNow() - at);
     return decision;
   }
 

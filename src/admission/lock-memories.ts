@@ -7,13 +7,16 @@ import type { Facts } from '../core/facts.ts';
 import {
   afterAdmission,
   afterDeleted,
+  afterFacts,
   afterStored,
   blank,
   factsFor,
   type LockMemory,
 } from '../core/lock-memory.ts';
 import { describeLock, type LockKind, type LockRef, type LockState, type LockWrite } from '../core/lock.ts';
+import type { LockFacts } from '../core/shared-facts.ts';
 import { sampleDate, serverTimeAt, unknownClock, type ServerClock } from '../core/server-clock.ts';
+import type { Stored } from '../core/stored.ts';
 import type { Interval, MonotonicMs, ServerMs } from '../core/time.ts';
 
 /**
@@ -21,15 +24,34 @@ import type { Interval, MonotonicMs, ServerMs } from '../core/time.ts';
  * Beyond it the lock that has been quiet for longest is forgotten, which costs certainty about it, never correctness.
  */
 const locksMax = 100_000;
+/**
+ * LIMIT: what replicas tell and what the watch shows reach a replica by different ways, which may be seconds apart; an
+ * API server that does not answer for a minute has the watch begin anew.
+ */
+const strangerMs = 60_000;
+
+/** What the memories can be given. */
+export interface LockMemoriesOptions {
+  readonly locksMax?: number;
+  /** Told when something that was judged here has come about: all of the kind that is known of the lock. */
+  readonly onFacts?: (lock: LockRef, facts: LockFacts) => void;
+  /** Told what was known of a lock and what is known now, whenever that changes; null: nothing. Must be quick: each renewal comes by. */
+  readonly onShown?: (lock: LockRef, before: Stored | null, after: Stored | null) => void;
+}
 
 /** The memories of all locks, and the API server's clock as far as it is known. */
 export class LockMemories {
   readonly #memories = new Map<string, LockMemory>();
   readonly #locksMax: number;
+  readonly #onFacts: (lock: LockRef, facts: LockFacts) => void;
+  readonly #onShown: (lock: LockRef, before: Stored | null, after: Stored | null) => void;
+  readonly #listed = new Set<LockKind>();
   #clock: ServerClock = unknownClock;
 
-  constructor(options: { readonly locksMax?: number } = {}) {
+  constructor(options: LockMemoriesOptions = {}) {
     this.#locksMax = options.locksMax ?? locksMax;
+    this.#onFacts = options.onFacts ?? ((): void => undefined);
+    this.#onShown = options.onShown ?? ((): void => undefined);
   }
 
   /** How many locks are remembered, deleted ones that are still guarded included. */
@@ -62,9 +84,28 @@ export class LockMemories {
 
   /** The lock's object is gone; `state` is its last one, or null where only its absence was noticed. */
   deleted(lock: LockRef, state: LockState | null, at: MonotonicMs): void {
-    const memory = afterDeleted(this.#memories.get(describeLock(lock)) ?? blank, state, at);
-    if (memory.buried === null && memory.pending.length === 0) this.#memories.delete(describeLock(lock));
-    else this.#memories.set(describeLock(lock), memory);
+    const key = describeLock(lock);
+    const before = this.#memories.get(key) ?? blank;
+    const memory = afterDeleted(before, state, at, this.serverTimeAt(at));
+    if (memory.buried === null && memory.pending.length === 0 && memory.learntAt === null)
+      this.#memories.delete(key);
+    else this.#memories.set(key, memory);
+    this.#tell(lock, before, memory);
+  }
+
+  /** What another replica has told, or this one in an earlier life. */
+  told(lock: LockRef, facts: LockFacts, at: MonotonicMs): void {
+    this.#change(lock, (memory) => afterFacts(memory, facts, at));
+  }
+
+  /** All locks of a kind that exist have been shown. */
+  listed(kind: LockKind): void {
+    this.#listed.add(kind);
+  }
+
+  /** Whether a lock is known not to exist. */
+  isGone(lock: LockRef): boolean {
+    return this.#listed.has(lock.kind) && (this.#memories.get(describeLock(lock))?.stored ?? null) === null;
   }
 
   /** A response of the API server, for its clock. */
@@ -77,23 +118,34 @@ export class LockMemories {
     return serverTimeAt(this.#clock, at);
   }
 
-  /** Forgets deleted locks whose lease must have run out by now. Cheap enough for once a minute. */
+  /** Forgets deleted locks whose lease must have run out by now, a minute after the last news. Cheap enough for once a minute. */
   sweep(at: MonotonicMs): void {
     for (const [key, memory] of this.#memories) {
-      if (memory.stored === null && memory.deletion === null && isSpent(memory, at))
-        this.#memories.delete(key);
+      if (memory.stored !== null || memory.deletion !== null || !isSpent(memory, at)) continue;
+      const isSettled = this.isGone(refOf(key)) && at - (memory.learntAt ?? at) >= strangerMs;
+      if (memory.learntAt === null || isSettled) this.#memories.delete(key);
     }
   }
 
   #change(lock: LockRef, change: (memory: LockMemory) => LockMemory): void {
     const key = describeLock(lock);
-    const memory = this.#memories.get(key);
+    const before = this.#memories.get(key) ?? blank;
+    const memory = change(before);
     // Re-inserting moves the key to the end: a Map iterates in order of insertion, so its first key is the quietest.
     this.#memories.delete(key);
-    this.#memories.set(key, change(memory ?? blank));
+    this.#memories.set(key, memory);
+    this.#tell(lock, before, memory);
     if (this.#memories.size <= this.#locksMax) return;
-    const [quietest] = this.#memories.keys();
-    if (quietest !== undefined) this.#memories.delete(quietest);
+    const [quietest] = this.#memories;
+    if (quietest === undefined) return;
+    const [forgotten, { stored }] = quietest;
+    this.#memories.delete(forgotten);
+    if (stored !== null) this.#onShown(refOf(forgotten), stored, null);
+  }
+
+  #tell(lock: LockRef, before: LockMemory, after: LockMemory): void {
+    if (after.own !== before.own) this.#onFacts(lock, after.own);
+    if (after.stored !== before.stored) this.#onShown(lock, before.stored, after.stored);
   }
 }
 

@@ -25,6 +25,8 @@ export interface AppOptions {
   readonly judge: Judge;
   /** The answer for a request that was not judged, for `why` (a clause in lower case). Default: it passes with a warning. */
   readonly unjudged?: (request: AdmissionRequest, why: string) => AdmissionReviewResponse;
+  /** Requests after whose answer the connection is closed. Default: none. */
+  readonly closesAfter?: (request: AdmissionRequest) => boolean;
   readonly limits: RequestLimits;
   readonly clock: Clock;
   readonly log: Log;
@@ -124,6 +126,7 @@ async function review(
     send(response, httpStatusOf(uid, code), errored(uid, { code, message }));
     return;
   }
+  if (options.closesAfter?.(parsed.request) === true) response.shouldKeepAlive = false;
   const timeoutMs = judgeTimeoutMs(request.url, options.limits.judgeTimeoutMs);
   const judgement = await judgeWithin(options.judge, parsed.request, response, timeoutMs);
   if (judgement.kind === 'gone') options.metrics.malformed.inc({ cause: 'gone' });

@@ -42,10 +42,11 @@ function route(readiness: Readiness, registry: Registry): RequestListener {
   };
 }
 
-/** The form of kube-apiserver's own `/readyz?verbose`. */
+/** The form of kube-apiserver's own `/readyz?verbose`; `~` is something to look at that does not count. */
 function describe(readiness: Readiness): string {
   const lines = readiness.states().map(({ name, ready, why }) => `[${ready ? '+' : '-'}]${name} ${why}\n`);
-  return `${lines.join('')}readyz check ${readiness.ready ? 'passed' : 'failed'}\n`;
+  const details = readiness.details().map(({ name, fine, why }) => `[${fine ? '+' : '~'}]${name} ${why}\n`);
+  return `${lines.join('')}${details.join('')}readyz check ${readiness.ready ? 'passed' : 'failed'}\n`;
 }
 
 async function sendMetrics(registry: Registry, response: ServerResponse): Promise<void> {

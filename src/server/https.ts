@@ -28,7 +28,8 @@ export interface ServedCertificate {
 /** What the listener needs. */
 export interface HttpsOptions {
   readonly handler: RequestListener;
-  readonly certificate: ServedCertificate;
+  /** Null: there is none yet, and callers are turned away until the first `reload`. */
+  readonly certificate: ServedCertificate | null;
   readonly limits: ConnectionLimits;
   readonly metrics: EdgeMetrics;
   readonly readiness: Readiness;
@@ -52,6 +53,11 @@ export interface HttpsListener {
    */
   reload(certificate: ServedCertificate): void;
   /**
+   * Serves no certificate: every new connection is closed before its handshake, until the next `reload`. For when there is
+   * none that may be served; an API server learns as much from a closed connection as from an expired certificate, and at once.
+   */
+  withhold(): void;
+  /**
    * Becomes unready, goes on accepting and answering, closes each connection with its next answer, and resolves when
    * none is left or the grace period is over. A second call ends at once.
    */
@@ -62,7 +68,7 @@ export interface HttpsListener {
 export function createHttpsListener(options: HttpsOptions): HttpsListener {
   const { limits, readiness } = options;
   const server = createServer({
-    ...tlsOptions(options.certificate),
+    ...(options.certificate === null ? {} : tlsOptions(options.certificate)),
     handshakeTimeout: limits.handshakeTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     headersTimeout: limits.headersTimeoutMs,
@@ -71,6 +77,7 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
   });
   server.maxConnections = limits.connectionsMax;
   const connections = new Connections(server);
+  connections.withheld = options.certificate === null;
   server.on('request', options.handler);
   answerWhatIsNoRequest(server, options.metrics);
   let drained: Promise<void> | null = null;
@@ -82,6 +89,11 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
     },
     reload: (certificate) => {
       server.setSecureContext(tlsOptions(certificate));
+      connections.withheld = false;
+      connections.retire();
+    },
+    withhold: () => {
+      connections.withheld = true;
       connections.retire();
     },
     drain: (times) => {
@@ -125,6 +137,8 @@ class Connections {
   readonly #answering = new Set<ServerResponse>();
   /** Connections whose handshake saw the certificate that is served now. */
   #current = new WeakSet();
+  /** Whether new connections are turned away. */
+  withheld = false;
   #draining = false;
   #settled = false;
   #finish: () => void = () => undefined;
@@ -132,6 +146,7 @@ class Connections {
   constructor(server: Server) {
     this.#server = server;
     server.on('connection', (socket: Socket) => {
+      if (this.withheld) socket.destroy();
       this.#sockets.add(socket);
       socket.once('close', () => {
         this.#sockets.delete(socket);

@@ -5,8 +5,10 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import type { LockKind } from '../core/lock.ts';
-import type { Reason } from '../core/reasons.ts';
 import type { MonotonicMs } from '../core/time.ts';
+import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
+import { createLockMetrics, type LockMetrics } from './lock-metrics.ts';
+import { createReplicaMetrics, type ReplicaMetrics } from './replica-metrics.ts';
 
 /** Why a request was not a review that could be judged. */
 export type MalformedCause =
@@ -30,18 +32,51 @@ export interface WatchMetrics {
   follow(kind: LockKind, lastEventAt: () => MonotonicMs | null): void;
 }
 
+/** What the canary tells. */
+export interface CanaryMetrics {
+  /** 1 while the last attempt was refused as it must be. */
+  readonly proven: Gauge;
+  /** By outcome: `proven`, or the cause for which it was not. */
+  readonly attempts: Counter<'outcome'>;
+  readonly durationSeconds: Histogram;
+  /** Attempts on the canary that this replica was asked about, by whichever replica they were made. */
+  readonly reviews: Counter<'outcome'>;
+  /** Says where to look up, at each scrape, when the last proof was obtained (null: never yet). */
+  follow(lastProofAt: () => MonotonicMs | null): void;
+}
+
+/** Why a fact was not shared. */
+export type FactDropCause = 'size' | 'queue' | 'room' | 'refused' | 'unavailable' | 'stopped';
+
+/** What replicas tell one another. */
+export interface SharedFactsMetrics {
+  readonly published: Counter;
+  readonly received: Counter;
+  readonly dropped: Counter<'cause'>;
+  readonly writes: Counter;
+  readonly writeFailures: Counter;
+  readonly bytesWritten: Counter;
+  readonly windowSeconds: Histogram;
+}
+
 /** All metrics of a process, on a registry of their own. */
 export interface Metrics {
   readonly registry: Registry;
   readonly edge: EdgeMetrics;
   readonly watch: WatchMetrics;
-  readonly trackedLocks: Gauge<'kind'>;
+  readonly canary: CanaryMetrics;
+  readonly replica: ReplicaMetrics;
+  readonly sharedFacts: SharedFactsMetrics;
+  readonly decisions: DecisionMetrics;
+  readonly locks: LockMetrics;
   /** Set to the width of the interval in which the API server's present time is known to lie, in seconds. */
   readonly serverClockWidthSeconds: Gauge;
   /** Log lines that could not be written. */
   readonly logLinesDropped: Counter;
-  /** Counts one decision: `reason` is the first violation's, `None` where there is none. */
-  countDecision(kind: LockKind | 'Other', outcome: 'Allow' | 'Warn' | 'Deny', reason: Reason | 'None'): void;
+  /** Happenings that no Event tells of. */
+  readonly eventsDropped: Counter<'cause'>;
+  /** Says where to look up, at each scrape, whether this replica is ready. */
+  followReadiness(isReady: () => boolean): void;
 }
 
 /**
@@ -51,6 +86,9 @@ export interface Metrics {
 const durationBuckets = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2,
 ];
+
+/** LIMIT: from what one write and its event take to what a storm of changes may make of it. */
+const windowBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
  * Creates the metrics.
@@ -65,22 +103,15 @@ export function createMetrics(
   const registry = new Registry();
   if (processMetrics) collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const decisions = new Counter({
-    name: 'lockwarden_admission_decisions_total',
-    help: 'Decisions about lock writes, by kind of lock, outcome (Allow, Warn, Deny) and reason.',
-    labelNames: ['kind', 'outcome', 'reason'] as const,
-    registers,
-  });
   return {
     registry,
     edge: createEdgeMetrics(registry),
     watch: createWatchMetrics(registry, clock),
-    trackedLocks: new Gauge({
-      name: 'lockwarden_tracked_locks',
-      help: 'Locks of which this replica holds observations.',
-      labelNames: ['kind'] as const,
-      registers,
-    }),
+    canary: createCanaryMetrics(registry, clock),
+    replica: createReplicaMetrics(registry),
+    sharedFacts: createSharedFactsMetrics(registry),
+    decisions: createDecisionMetrics(registry),
+    locks: createLockMetrics(registry),
     serverClockWidthSeconds: new Gauge({
       name: 'lockwarden_server_clock_width_seconds',
       help: "Width of the interval in which the API server's present time is known to lie.",
@@ -91,9 +122,34 @@ export function createMetrics(
       help: 'Log lines that could not be written.',
       registers,
     }),
-    countDecision: (kind, outcome, reason) => {
-      decisions.inc({ kind, outcome, reason });
+    eventsDropped: createEventsDropped(registry),
+    followReadiness: createReadinessMetric(registry),
+  };
+}
+
+function createEventsDropped(registry: Registry): Counter<'cause'> {
+  const dropped = new Counter({
+    name: 'lockwarden_events_dropped_total',
+    help: 'Happenings that no Event tells of, by cause: no room to keep them, or the API server did not take them.',
+    labelNames: ['cause'] as const,
+    registers: [registry],
+  });
+  for (const cause of ['noRoom', 'notWritten']) dropped.inc({ cause }, 0);
+  return dropped;
+}
+
+function createReadinessMetric(registry: Registry): Metrics['followReadiness'] {
+  let isReady = (): boolean => false;
+  const gauge: Gauge = new Gauge({
+    name: 'lockwarden_ready',
+    help: 'Whether this replica may be asked (1) or not (0); /readyz?verbose says why not.',
+    registers: [registry],
+    collect: () => {
+      gauge.set(isReady() ? 1 : 0);
     },
+  });
+  return (followed) => {
+    isReady = followed;
   };
 }
 
@@ -117,12 +173,7 @@ function createEdgeMetrics(registry: Registry): EdgeMetrics {
       labelNames: ['cause'] as const,
       registers,
     }),
-    unjudged: new Counter({
-      name: 'lockwarden_admission_unjudged_total',
-      help: 'Reviews that were let pass because judging them failed or took too long.',
-      labelNames: ['cause'] as const,
-      registers,
-    }),
+    unjudged: createUnjudged(registry),
     handshakeFailures: new Counter({
       name: 'lockwarden_tls_handshake_failures_total',
       help: 'TLS handshakes that did not complete.',
@@ -134,6 +185,18 @@ function createEdgeMetrics(registry: Registry): EdgeMetrics {
       registers,
     }),
   };
+}
+
+function createUnjudged(registry: Registry): Counter<'cause'> {
+  const unjudged = new Counter({
+    name: 'lockwarden_admission_unjudged_total',
+    help: 'Reviews that were let pass because judging them failed or took too long.',
+    labelNames: ['cause'] as const,
+    registers: [registry],
+  });
+  // So that the first is an increase.
+  for (const cause of ['failed', 'late']) unjudged.inc({ cause }, 0);
+  return unjudged;
 }
 
 function createWatchMetrics(registry: Registry, clock: Clock): WatchMetrics {
@@ -169,5 +232,92 @@ function createWatchMetrics(registry: Registry, clock: Clock): WatchMetrics {
     follow: (kind, lastEventAt) => {
       lastEvents.set(kind, lastEventAt);
     },
+  };
+}
+
+function createCanaryMetrics(registry: Registry, clock: Clock): CanaryMetrics {
+  const registers = [registry];
+  let proofAt = (): MonotonicMs | null => null;
+  const age = new Gauge({
+    name: 'lockwarden_canary_last_proof_age_seconds',
+    help: 'Time since the API server last refused an attempt on the canary as it must.',
+    registers,
+    collect: () => {
+      const atMs = proofAt();
+      // Or it would be 0, as if it had just been proven.
+      if (atMs === null) age.remove();
+      else age.set((clock.monotonicMs() - atMs) / 1000);
+    },
+  });
+  return {
+    proven: new Gauge({
+      name: 'lockwarden_canary_proven',
+      help: 'Whether the last attempt on the canary was refused as it must be (1) or not (0).',
+      registers,
+    }),
+    attempts: new Counter({
+      name: 'lockwarden_canary_attempts_total',
+      help: 'Attempts on the canary, by outcome: proven, or the cause for which it was not.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    durationSeconds: new Histogram({
+      name: 'lockwarden_canary_duration_seconds',
+      help: 'Time from an attempt on the canary to its refusal.',
+      buckets: durationBuckets,
+      registers,
+    }),
+    reviews: new Counter({
+      name: 'lockwarden_canary_reviews_total',
+      help: 'Attempts on the canary, by any replica, that this replica was asked about, by outcome (Deny, Allow).',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    follow: (lastProofAt) => {
+      proofAt = lastProofAt;
+    },
+  };
+}
+
+function createSharedFactsMetrics(registry: Registry): SharedFactsMetrics {
+  const registers = [registry];
+  return {
+    published: new Counter({
+      name: 'lockwarden_shared_facts_published_total',
+      help: 'Changes of holder and deletions, judged by this replica, that the others were to be told of.',
+      registers,
+    }),
+    received: new Counter({
+      name: 'lockwarden_shared_facts_received_total',
+      help: 'Locks of which other replicas, or an earlier life of this one, have told something.',
+      registers,
+    }),
+    dropped: new Counter({
+      name: 'lockwarden_shared_facts_dropped_total',
+      help: 'Facts that the others were not told of, by cause.',
+      labelNames: ['cause'] as const,
+      registers,
+    }),
+    writes: new Counter({
+      name: 'lockwarden_shared_facts_writes_total',
+      help: 'ConfigMaps of shared facts written.',
+      registers,
+    }),
+    writeFailures: new Counter({
+      name: 'lockwarden_shared_facts_write_failures_total',
+      help: 'Attempts to write shared facts that failed, lost races between replicas included.',
+      registers,
+    }),
+    bytesWritten: new Counter({
+      name: 'lockwarden_shared_facts_written_bytes_total',
+      help: 'Size of the shared facts written.',
+      registers,
+    }),
+    windowSeconds: new Histogram({
+      name: 'lockwarden_shared_facts_window_seconds',
+      help: "Time from a fact's confirmation until this replica's watch shows it stored, as the others' then do.",
+      buckets: windowBuckets,
+      registers,
+    }),
   };
 }

@@ -3,6 +3,7 @@ import { createHandler } from '../../src/admission/handler.ts';
 import { Judge } from '../../src/admission/judge.ts';
 import { LockMemories } from '../../src/admission/lock-memories.ts';
 import type { AdmissionRequest } from '../../src/admission/review.ts';
+import { canaryIn } from '../../src/core/canary.ts';
 import { monotonicMs } from '../../src/core/time.ts';
 import { builtInSettings } from '../../src/policy/built-in.ts';
 
@@ -55,22 +56,27 @@ const takeover: AdmissionRequest = {
   fieldManager: null,
 };
 
-function handler() {
+function handler(ownNamespace = 'lockwarden-system') {
   const lines: { level: string; fields: Record<string, unknown>; message: string }[] = [];
   const counted: string[] = [];
+  const answered: string[] = [];
+  const isCanary = canaryIn(ownNamespace);
   const note = (level: string) => (fields: object, message: string) =>
     void lines.push({ level, fields: { ...fields }, message });
   const handle = createHandler({
     judge: new Judge({
       memories: new LockMemories(),
       monotonicNow: () => monotonicMs(0),
-      settingsFor: (lock) => builtInSettings(lock, 'lockwarden-system'),
+      settingsFor: (lock) => builtInSettings(lock, ownNamespace),
+      isCanary,
       podState: () => Promise.reject(new Error('must not be asked')),
     }),
     log: { info: note('info'), warn: note('warn') },
     countDecision: (kind, outcome, reason) => void counted.push(`${kind} ${outcome} ${reason}`),
+    countRejection: (policy) => void counted.push(policy),
+    canary: { isCanary, count: (outcome) => void answered.push(outcome) },
   });
-  return { handle, lines, counted };
+  return { handle, lines, counted, answered };
 }
 
 describe('an admission request', () => {
@@ -109,7 +115,7 @@ describe('an admission request', () => {
         reviewUid: 'review-1',
       },
     });
-    expect(counted).toEqual(['Lease Deny PrematureTakeover']);
+    expect(counted).toEqual(['Lease Deny PrematureTakeover', 'built-in defaults']);
   });
 
   it('that renews is allowed, and nothing is written down', async () => {
@@ -162,5 +168,43 @@ describe('an admission request', () => {
     const { response } = await handle({ ...takeover, namespace: 'kube-system' });
     expect(response).toEqual({ uid: 'review-1', allowed: true });
     expect(lines).toEqual([]);
+  });
+});
+
+describe('an attempt on the canary', () => {
+  const attempt = { ...takeover, name: 'lockwarden-canary', dryRun: true };
+
+  it.each(['team', 'kube-system'])(
+    'in the own namespace %s is refused, and told to nobody',
+    async (namespace) => {
+      const { handle, lines, counted, answered } = handler(namespace);
+      const { response } = await handle({ ...attempt, namespace });
+      expect(response.status).toMatchObject({
+        code: 403,
+        message: expect.stringContaining('[lockwarden U15 PrematureTakeover, built-in canary]') as string,
+      });
+      expect([lines, counted, answered]).toEqual([[], [], ['Deny']]);
+    },
+  );
+
+  it('that is not refused passes with a warning, so that it is not taken for one that nobody was asked about', async () => {
+    const { handle, lines, answered } = handler('team');
+    const freed = lease('a', renewedAt, { holderIdentity: '' });
+    const { response } = await handle({ ...attempt, oldObject: freed });
+    expect(response).toEqual({
+      uid: 'review-1',
+      allowed: true,
+      warnings: ['lockwarden did not refuse an attempt on its canary: it found nothing wrong'],
+    });
+    expect([lines, answered]).toEqual([[], ['Allow']]);
+  });
+
+  it('that is to be stored is none: the own namespace is nobody’s to judge', async () => {
+    const { handle, answered } = handler('team');
+    expect((await handle({ ...attempt, dryRun: false })).response).toEqual({
+      uid: 'review-1',
+      allowed: true,
+    });
+    expect(answered).toEqual([]);
   });
 });

@@ -30,15 +30,23 @@ describe('the memories of all locks', () => {
     expect(['1', '2', '3', '4'].filter(known)).toEqual(['1', '3', '4']);
   });
 
-  it('guard a deleted lock’s name for as long as its lease, and then let go', () => {
+  it('guard a deleted lock’s name for as long as its lease, remember it for a minute, and then let go', () => {
     const memories = new LockMemories();
     memories.stored(lock, heldByA, ms(0), true);
     memories.admitted(lock, { kind: 'deleted', state: heldByA, attribution: 'other' }, ms(1000));
     memories.deleted(lock, heldByA, ms(1001));
     expect(memories.factsFor(create(taken), ms(2000)).tombstone).not.toBeNull();
-    memories.sweep(ms(14_999));
+    memories.listed('Lease');
+    memories.sweep(ms(61_000));
     expect(memories.size).toBe(1);
-    memories.sweep(ms(15_000));
+    memories.sweep(ms(61_001));
+    expect(memories.size).toBe(0);
+    const long = stored(record({ holder: 'a', durationS: 120 }), t0, 'a');
+    memories.stored(lock, long, ms(100_000), true);
+    memories.deleted(lock, long, ms(100_001));
+    memories.sweep(ms(219_999));
+    expect(memories.size).toBe(1);
+    memories.sweep(ms(220_000));
     expect(memories.size).toBe(0);
   });
 
@@ -54,6 +62,51 @@ describe('the memories of all locks', () => {
     memories.admitted(lock, { kind: 'asserted', holder: 'b', renewTime: null, pod: null }, ms(0));
     memories.sweep(ms(1));
     expect(memories.size).toBe(0);
+  });
+
+  it('tell what was judged here once it has come about, and only that', () => {
+    const told: unknown[] = [];
+    const memories = new LockMemories({ onFacts: (ref, facts) => void told.push([ref, facts]) });
+    const asserted = {
+      kind: 'asserted',
+      holder: 'a',
+      renewTime: new Date(t0).toISOString(),
+      pod: null,
+    } as const;
+    memories.admitted(lock, asserted, ms(0));
+    expect(told).toEqual([]);
+    memories.stored(lock, { ...heldByA, version: 5 }, ms(1), true);
+    expect(told).toMatchObject([
+      [lock, { asserted: [{ version: 5, holder: 'a', pod: null }], deleted: null }],
+    ]);
+    memories.stored(lock, { ...taken, version: 6 }, ms(2), true);
+    memories.told(lock, { asserted: [], deleted: null }, ms(3));
+    expect(told).toHaveLength(1);
+    memories.dated(ms(3), ms(3), serverMs(t0));
+    memories.admitted(
+      lock,
+      { kind: 'deleted', state: { ...taken, version: 6 }, attribution: 'other' },
+      ms(4),
+    );
+    memories.deleted(lock, { ...taken, version: 7 }, ms(5));
+    expect(told[1]).toMatchObject([lock, { deleted: { version: 7, attribution: 'other', holder: 'b' } }]);
+  });
+
+  it('keep what they were told of a lock that has not been shown, until it must have been', () => {
+    const memories = new LockMemories();
+    const says = { uid: 'uid-1', version: 5, holder: 'a', acquireTime: null, transitions: null, pod: null };
+    memories.told(lock, { asserted: [says], deleted: null }, ms(0));
+    memories.sweep(ms(120_000));
+    expect(memories.size).toBe(1);
+    expect(memories.isGone(lock)).toBe(false);
+    memories.listed('Lease');
+    expect(memories.isGone(lock)).toBe(true);
+    memories.sweep(ms(59_999));
+    expect(memories.size).toBe(1);
+    memories.sweep(ms(60_000));
+    expect(memories.size).toBe(0);
+    memories.stored(lock, heldByA, ms(60_000), true);
+    expect(memories.isGone(lock)).toBe(false);
   });
 
   it('know the API server’s time once it has answered', () => {

@@ -64,6 +64,15 @@ describe('a review', () => {
     expect((await post(leaseReviewBody(), { headers })).review).toEqual(allowed(reviewUid));
   });
 
+  it('is the last on its connection where the caller is to connect anew', async () => {
+    const { raw } = await start(undefined, {}, { closesAfter: ({ name }) => name === 'last' });
+    const [one, two] = [leaseReviewBody({ name: 'first' }), leaseReviewBody({ name: 'last' })];
+    const { socket, until, ended } = raw(head(one.length) + one);
+    expect(await until((received) => parseAnswers(received).length === 1)).not.toContain('Connection: close');
+    socket.write(head(two.length) + two);
+    expect(await ended).toContain('Connection: close');
+  });
+
   it('of 7 MiB is judged', async () => {
     const { post } = await start();
     const body = leaseReviewBody({ object: { padding: 'x'.repeat(7 * 1024 * 1024) } });

@@ -7,7 +7,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { allowed, type AdmissionReviewResponse } from '../../src/admission/response.ts';
 import { systemClock } from '../../src/clock.ts';
-import { createApp } from '../../src/server/app.ts';
+import { createApp, type AppOptions } from '../../src/server/app.ts';
 import type { Judge } from '../../src/server/deadline.ts';
 import { requestLimits, type RequestLimits } from '../../src/server/limits.ts';
 import { createMetrics, type Metrics } from '../../src/server/metrics.ts';
@@ -58,7 +58,11 @@ export interface Conversation {
 }
 
 /** Starts the application on plain HTTP: TLS is no part of what it answers. */
-export async function startEdge(judge: Judge = allowAll, limits: Partial<RequestLimits> = {}): Promise<Edge> {
+export async function startEdge(
+  judge: Judge = allowAll,
+  limits: Partial<RequestLimits> = {},
+  options: Pick<AppOptions, 'closesAfter'> = {},
+): Promise<Edge> {
   const metrics = createMetrics(systemClock(), { processMetrics: false });
   const lines: LogLine[] = [];
   const app = createApp({
@@ -67,6 +71,7 @@ export async function startEdge(judge: Judge = allowAll, limits: Partial<Request
     clock: systemClock(),
     log: collectingLog(lines),
     metrics: metrics.edge,
+    ...options,
   });
   const server = createServer(app);
   server.listen(0, '127.0.0.1');

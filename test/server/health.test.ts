@@ -47,6 +47,18 @@ describe('the health port', () => {
     expect(await get('/readyz')).toMatchObject([503, expect.stringContaining('[-]caches not ready\n')]);
   });
 
+  it('shows details that are worth a look, and is as ready with them as without', async () => {
+    for (const condition of ['certificate', 'caches', 'webhook'] as const) readiness.set(condition, true);
+    readiness.tell('canary', false, 'not proven: timeout: look for a NetworkPolicy');
+    expect(await get('/readyz?verbose')).toEqual([
+      200,
+      '[+]certificate ok\n[+]caches ok\n[+]webhook ok\n' +
+        '[~]canary not proven: timeout: look for a NetworkPolicy\nreadyz check passed\n',
+    ]);
+    readiness.tell('canary', true, 'ok');
+    expect((await get('/readyz'))[1]).toContain('[+]canary ok\nreadyz check passed');
+  });
+
   it('serves the metrics of its registry', async () => {
     new Counter({ name: 'lockwarden_test_total', help: 'A test.', registers: [registry] }).inc();
     expect(await get('/metrics')).toMatchObject([200, expect.stringContaining('lockwarden_test_total 1')]);

@@ -4,7 +4,7 @@ import { connect as connectPlain, createServer, type AddressInfo } from 'node:ne
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { allowed } from '../../src/admission/response.ts';
-import { issueServingCertificate, type ServingCertificate } from '../../src/certs/leaf.ts';
+import { issueServingCertificate, type ServingCertificate } from '../support/serving-certificate.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createApp } from '../../src/server/app.ts';
 import type { Judge } from '../../src/server/deadline.ts';
@@ -109,6 +109,18 @@ describe('the listener', () => {
       expect(await ask(conversation)).toContain('connection: keep-alive');
       socket.destroy();
     }
+  });
+
+  it('turns new callers away while it has no certificate that may be served, and lets those it has finish', async () => {
+    const { port, listener } = await start();
+    const before = converse(await open(port), head + body);
+    await ask(before);
+    listener.withhold();
+    await expect(open(port)).rejects.toThrow(/disconnected|ECONNRESET/);
+    before.socket.write(head + body);
+    expect(parseAnswers(await before.ended).at(-1)?.headers).toContain('connection: close');
+    listener.reload(another);
+    expect(await ask(converse(await open(port), head + body))).toContain('connection: keep-alive');
   });
 
   it('refuses TLS 1.1, before and after a reload', async () => {
