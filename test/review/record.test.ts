@@ -8,6 +8,7 @@ function state(holder: string | null): LockState {
   const record = { holder, leaseDurationMs: 15_000, renewTime: null, acquireTime: null, transitions: 1 };
   return {
     uid: 'lease-uid',
+    version: null,
     reading: { kind: 'record', record },
     stamps: { entries: [], count: 0 },
     terminating: false,
