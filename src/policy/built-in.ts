@@ -51,6 +51,19 @@ export function namingOf(lock: LockRef, ownNamespace: string): 'never' | 'namesp
   return isStealer || isNoLock(lock) ? 'name' : null;
 }
 
+/** Why a lock that nothing holds for is not judged, as a clause. */
+export function whyUnguarded(lock: LockRef, ownNamespace: string): string {
+  switch (namingOf(lock, ownNamespace)) {
+    case 'never':
+      return 'it is lockwarden’s own';
+    case 'namespace':
+      return `locks in ${lock.namespace} are judged only where a ClusterLockPolicy gives that name`;
+    case 'name':
+    case null:
+      return 'it is known to elect nobody';
+  }
+}
+
 function isNoLock({ namespace, name }: LockRef): boolean {
   return notLocks.some((each) => each.namespace === namespace && each.name === name);
 }

@@ -2,20 +2,14 @@
  * Effective settings in the making: policies are laid over what there is, one group of equally specific ones after another, and floors
  * are put under it in the end.
  */
-import { compatible, strict, type Enforcement, type Reason } from '../core/reasons.ts';
+import { compatible, milder, severity, strict, type Enforcement, type Reason } from '../core/reasons.ts';
 import type { Settings } from '../core/settings.ts';
 import type { Conflict, Effective, Field } from './effective.ts';
 import type { Floor, Layer, Policy } from './policy.ts';
 import { describePolicy, type PolicyRef } from './policy-ref.ts';
 
-const severity: Readonly<Record<Enforcement, number>> = { Deny: 2, Warn: 1, Audit: 0 };
-
 function stricter(a: Enforcement, b: Enforcement): Enforcement {
   return severity[a] >= severity[b] ? a : b;
-}
-
-function milder(a: Enforcement, b: Enforcement): Enforcement {
-  return severity[a] <= severity[b] ? a : b;
 }
 
 const allReasons = Object.keys(compatible) as readonly Reason[];

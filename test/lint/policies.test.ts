@@ -10,6 +10,7 @@ import { files, read } from '../style/tree.ts';
 
 const folders = [
   'audit-only',
+  'control-plane-guard',
   'default-cluster-guard',
   'deliberate-stealers',
   'kube-system-observe',
