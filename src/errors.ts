@@ -21,6 +21,8 @@ const exitCodes = {
   ListenFailed: 1,
   /** A certificate or key that cannot be served. */
   CertificateInvalid: 1,
+  /** A rotation of certificates that cannot be asked for, or did not come about in time. */
+  RotationFailed: 1,
   /** A program that is needed is not installed, or too old. */
   ToolMissing: 1,
   /** A program that was built or started failed. */
@@ -51,6 +53,11 @@ export class LockwardenError extends Error {
 /** The exit code for whatever was thrown; 1 for a defect. */
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof LockwardenError ? exitCodes[error.code] : 1;
+}
+
+/** The text of anything that was thrown, for a log line or the inside of a sentence. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The `code` of a Node system error (`EADDRINUSE`, `ENOENT`...), or null when it has none. */

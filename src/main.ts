@@ -1,17 +1,19 @@
 /**
  * The composition root of the command: arguments in, exit code out, and one sentence for whatever goes wrong.
  */
-import { readFileSync } from 'node:fs';
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { buildProgram, type Actions } from './cli/program.ts';
 import { exitCodeOf, LockwardenError, systemCodeOf } from './errors.ts';
 import { asLockwardenError, KubeError } from './kube/errors.ts';
+import { version } from './version.ts';
 
 /** Loaded when they are called for: help and wrong usage need not wait for a Kubernetes client. */
 const actions: Actions = {
   serve: async (options) => (await import('./cli/serve.ts')).serve(options),
   start: async (options) => (await import('./cli/start.ts')).start(options),
+  preflight: async (options) => (await import('./cli/preflight.ts')).preflight(options),
   explain: async (options) => (await import('./cli/explain.ts')).explain(options),
+  locks: async (options) => (await import('./cli/locks.ts')).locks(options),
   lint: async (options) => (await import('./cli/lint.ts')).lint(options),
   test: async (options) => {
     const [{ test }, { processIo }] = await Promise.all([
@@ -20,6 +22,11 @@ const actions: Actions = {
     ]);
     return test(options, processIo());
   },
+  review: async (options) => (await import('./cli/review.ts')).review(options),
+  reviewShow: async (options) => (await import('./cli/review-show.ts')).reviewShow(options),
+  reviewTimeline: async (options) => (await import('./cli/review-timeline.ts')).reviewTimeline(options),
+  certsStatus: async (options) => (await import('./cli/certs-status.ts')).certsStatus(options),
+  certsRotate: async (options) => (await import('./cli/certs-rotate.ts')).certsRotate(options),
 };
 
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */
@@ -29,13 +36,17 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = buildProgram(actions, version(), (code) => {
     exitCode = code;
   });
-  for (const command of [program, ...program.commands]) command.exitOverride();
+  for (const command of withSubcommands(program)) command.exitOverride();
   try {
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
     return tell(error);
   }
+}
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** `lockwarden --help | head` is no failure, and a guard whose log nobody reads goes on guarding. */
@@ -50,11 +61,4 @@ function tell(error: unknown): number {
   if (known instanceof LockwardenError) console.error(`lockwarden: ${known.message}`);
   else console.error('lockwarden: this is a defect; please report it with what follows\n', known);
   return exitCodeOf(known);
-}
-
-/** NB: the manifest stands beside `src` in a checkout and beside `dist` in a package. */
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return isManifest && typeof manifest.version === 'string' ? manifest.version : 'unknown';
 }

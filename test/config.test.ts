@@ -30,7 +30,51 @@ describe('what serve is told', () => {
     );
   });
 
+  it('a process behind a Service is one of several; one that registers a URL is alone, unless told otherwise', () => {
+    const election = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 };
+    expect(serveConfigOf(given)).toMatchObject({ election, shutdownGraceMs: 100_000 });
+    const outside = { ...given, webhookUrl: 'https://127.0.0.1' };
+    expect(serveConfigOf(outside)).toMatchObject({ election: null, shutdownGraceMs: 2_500 });
+    expect(serveConfigOf({ ...outside, leaderElect: true, shutdownGracePeriod: '5s' })).toMatchObject({
+      election,
+      shutdownGraceMs: 5_000,
+    });
+    expect(serveConfigOf({ ...given, leaderElect: false }).election).toBeNull();
+  });
+
+  it('lifetimes go down to seconds, and what cannot work together is told in a sentence', () => {
+    const short = { caValidity: '2m', certificateValidity: '30s', publishDwell: '1s', retireAfter: '0s' };
+    expect(serveConfigOf({ ...given, ...short }).certificates).toMatchObject({
+      kind: 'own',
+      lifetimes: { caValidityMs: 120_000, leafValidityMs: 30_000, publishDwellMs: 1_000, retireAfterMs: 0 },
+    });
+    expect(() => serveConfigOf({ ...given, caValidity: '1h' })).toThrow(
+      /^these lifetimes cannot work: the validity/,
+    );
+  });
+
+  it('certificates come from one place', () => {
+    expect(serveConfigOf({ ...given, tlsSecret: 'lockwarden-tls' }).certificates).toMatchObject({
+      kind: 'secret',
+      name: 'lockwarden-tls',
+    });
+    expect(serveConfigOf({ ...given, tlsDir: '/tls', publishDwell: '1s' }).certificates).toEqual({
+      kind: 'folder',
+      path: '/tls',
+      publishDwellMs: 1_000,
+    });
+  });
+
   it.each([
+    ['--leader-elect-lease-duration', { leaderElectLeaseDuration: '1500ms' }],
+    ['--leader-elect-lease-duration', { leaderElectLeaseDuration: '10s' }],
+    ['--leader-elect-lease-duration', { leaderElectLeaseDuration: 'long' }],
+    ['--leader-elect-renew-deadline', { leaderElectRenewDeadline: '2s' }],
+    ['--replica-name', { replicaName: 'a/b' }],
+    ['--ca-validity', { caValidity: '1y' }],
+    ['--tls-secret', { tlsSecret: 'No Name' }],
+    ['--tls-dir', { tlsSecret: 'a', tlsDir: 'b' }],
+    ['--shutdown-grace-period', { shutdownGracePeriod: '-1s' }],
     ['--port', { port: '65536' }],
     ['--port', { port: '-1' }],
     ['--port', { port: 'https' }],

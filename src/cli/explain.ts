@@ -1,18 +1,19 @@
 /** `lockwarden explain`: what holds for a lock of a cluster, why, and what a takeover would meet now. */
-import { LockwardenError } from '../errors.ts';
 import { explain as explainLock } from '../explain/explanation.ts';
 import { render, type OutputFormat } from '../explain/render.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
-import { isObject, objectAt, stringAt } from '../kube/json.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { listPages } from '../kube/list.ts';
-import type { WatchedObject } from '../kube/resource.ts';
+import { labelsOf, type WatchedObject } from '../kube/resource.ts';
 import type { LockKind, LockRef, LockState } from '../core/lock.ts';
-import type { Interval } from '../core/time.ts';
+import { secondOf, type Interval } from '../core/time.ts';
 import { readLock } from '../locks/registry.ts';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../policy/api.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { choiceOf } from './choice.ts';
+import { policiesInto } from './listed-policies.ts';
+import { lockNamed } from './lock-name.ts';
 
 /** What `explain` is told. */
 export interface ExplainOptions {
@@ -32,8 +33,8 @@ export async function explain(
   options: ExplainOptions,
   write: (text: string) => void = print,
 ): Promise<number> {
-  const format = formatOf(options.output);
-  const { kind, name } = lockOf(options.lock);
+  const format = choiceOf('--output', options.output, formats);
+  const { kind, name } = lockNamed(options.lock);
   const config = loadKubeconfig({ file: options.kubeconfig, context: options.context });
   const namespace =
     options.namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default';
@@ -55,31 +56,7 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-function formatOf(output: string): OutputFormat {
-  if (output === 'table' || output === 'json' || output === 'yaml') return output;
-  throw new LockwardenError('UsageInvalid', `--output does not take \`${output}\`: give table, json or yaml`);
-}
-
-/** As kubectl takes them: singular, plural and short. */
-const kinds: Readonly<Partial<Record<string, LockKind>>> = {
-  lease: 'Lease',
-  leases: 'Lease',
-  configmap: 'ConfigMap',
-  configmaps: 'ConfigMap',
-  cm: 'ConfigMap',
-  endpoints: 'Endpoints',
-  ep: 'Endpoints',
-};
-
-function lockOf(text: string): { readonly kind: LockKind; readonly name: string } {
-  const [word = '', name = '', ...rest] = text.split('/');
-  const kind = kinds[word.toLowerCase()];
-  if (kind !== undefined && name !== '' && rest.length === 0) return { kind, name };
-  throw new LockwardenError(
-    'UsageInvalid',
-    `\`${text}\` names no lock: give lease/NAME, configmap/NAME or endpoints/NAME`,
-  );
-}
+const formats: readonly OutputFormat[] = ['table', 'json', 'yaml'];
 
 const collections: Readonly<Record<LockKind, (namespace: string) => string>> = {
   Lease: (namespace) => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`,
@@ -94,34 +71,22 @@ async function readState(
   const path = `${collections[kind](namespace)}/${encodeURIComponent(name)}`;
   try {
     const { body, dateMs } = await client.request({ method: 'GET', path });
-    return { state: readLock(kind, body), now: presentOf(dateMs) };
+    return { state: readLock(kind, body), now: secondOf(dateMs ?? 0) };
   } catch (error) {
-    if (error instanceof KubeError && error.kind === 'not-found')
-      return { state: null, now: presentOf(null) };
+    if (error instanceof KubeError && error.kind === 'not-found') return { state: null, now: secondOf(0) };
     throw error;
   }
-}
-
-/** The `Date` header has whole seconds. */
-function presentOf(dateMs: number | null): Interval {
-  const seconds = dateMs ?? 0;
-  return { min: seconds, max: seconds + 1_000 };
 }
 
 /** The policies that may cover locks of a namespace. Without the CRDs there are none. */
 async function policiesOf(client: KubeClient, namespace: string, ownNamespace: string): Promise<PolicyStore> {
   const store = new PolicyStore(ownNamespace);
   const api = `/apis/${apiGroup}/v1alpha1`;
-  const put = (kind: 'LockPolicy' | 'ClusterLockPolicy') => (objects: readonly WatchedObject[]) => {
-    for (const { namespace: own, name, object } of objects) {
-      store.put({ ref: { kind, namespace: own, name }, generation: 0, spec: object['spec'] });
-    }
-  };
   await Promise.all([
-    listed(client, `${api}/namespaces/${namespace}/${lockPolicy.plural}`, put('LockPolicy')),
-    listed(client, `${api}/${clusterLockPolicy.plural}`, put('ClusterLockPolicy')),
-    labelsOf(client, namespace).then((labels) => {
-      store.putNamespace(namespace, labels);
+    listed(client, `${api}/namespaces/${namespace}/${lockPolicy.plural}`, policiesInto(store, 'LockPolicy')),
+    listed(client, `${api}/${clusterLockPolicy.plural}`, policiesInto(store, 'ClusterLockPolicy')),
+    client.request({ method: 'GET', path: `/api/v1/namespaces/${namespace}` }).then(({ body }) => {
+      store.putNamespace(namespace, labelsOf(body));
     }),
   ]);
   return store;
@@ -137,12 +102,4 @@ async function listed(
   } catch (error) {
     if (!(error instanceof KubeError && error.kind === 'not-found')) throw error;
   }
-}
-
-async function labelsOf(client: KubeClient, namespace: string): Promise<Readonly<Record<string, string>>> {
-  const { body } = await client.request({ method: 'GET', path: `/api/v1/namespaces/${namespace}` });
-  const labels = objectAt(objectAt(body, 'metadata'), 'labels');
-  return isObject(labels)
-    ? Object.fromEntries(Object.keys(labels).map((key) => [key, stringAt(labels, key)]))
-    : {};
 }

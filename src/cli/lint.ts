@@ -2,7 +2,7 @@
 import { glob, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { LockwardenError, systemCodeOf } from '../errors.ts';
+import { LockwardenError, messageOf, systemCodeOf } from '../errors.ts';
 import type { Finding } from '../lint/finding.ts';
 import { lint as lintFiles, type LintResult } from '../lint/lint.ts';
 import type { SourceFile } from '../lint/subject.ts';
@@ -97,8 +97,7 @@ async function readable<T>(path: string, reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
-    const why =
-      sentences[systemCodeOf(error) ?? ''] ?? (error instanceof Error ? error.message : String(error));
+    const why = sentences[systemCodeOf(error) ?? ''] ?? messageOf(error);
     throw new LockwardenError('UsageInvalid', `\`${path}\` cannot be read: ${why}`, { cause: error });
   }
 }

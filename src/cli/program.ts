@@ -1,19 +1,30 @@
 /**
  * The command line: what can be said, and which function hears it. Every flag can also be given as a variable.
  */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
+import type { CertsRotateOptions } from './certs-rotate.ts';
+import type { CertsStatusOptions } from './certs-status.ts';
 import type { ExplainOptions } from './explain.ts';
+import { flag } from './flag.ts';
+import { addReview, type ReviewActions } from './review-flags.ts';
 import type { LintOptions } from './lint.ts';
+import type { LocksOptions } from './locks.ts';
+import type { PreflightOptions } from './preflight.ts';
+import { withServeFlags } from './serve-flags.ts';
 import type { TestOptions } from './test.ts';
 
 /** The functions behind the commands. Each resolves to the exit code. */
-export interface Actions {
+export interface Actions extends ReviewActions {
   serve(options: ServeOptions): Promise<number>;
   start(options: StartOptions): Promise<number>;
   explain(options: ExplainOptions): Promise<number>;
+  preflight(options: PreflightOptions): Promise<number>;
+  locks(options: LocksOptions): Promise<number>;
   lint(options: LintOptions): Promise<number>;
   test(options: TestOptions): Promise<number>;
+  certsStatus(options: CertsStatusOptions): Promise<number>;
+  certsRotate(options: CertsRotateOptions): Promise<number>;
 }
 
 /** What `start` is told: with a kubeconfig it guards that cluster, without one it brings its own. */
@@ -28,6 +39,8 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
       'Makes the Kubernetes API server refuse takeovers that break leader-election lease semantics.',
     )
     .version(version)
+    // NB: without it here and at `review`, flags after `review show` would be taken for those of `review`.
+    .enablePositionalOptions()
     .showHelpAfterError('(run `lockwarden --help` for what can be said)')
     .addHelpText('after', programExamples);
 
@@ -46,19 +59,9 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
       hear(await actions.start(options));
     });
 
-  withClusterFlags(program.command('explain'))
-    .description(
-      'Say which policy holds for a lock, where each value comes from, and what a takeover would meet now.',
-    )
-    .argument('<lock>', 'lease/NAME, configmap/NAME or endpoints/NAME')
-    .addOption(new Option('-n, --namespace <name>', 'the lock’s namespace; by default the context’s'))
-    .addOption(output('table', 'json', 'yaml'))
-    .addOption(ownNamespace())
-    .addHelpText('after', explainExamples)
-    .action(async (lock: string, options: Omit<ExplainOptions, 'lock'>) => {
-      hear(await actions.explain({ ...options, lock }));
-    });
-
+  addPreflight(program, actions, hear);
+  addLocks(program, actions, hear);
+  addExplain(program, actions, hear);
   program
     .command('lint')
     .description('Say what is wrong with policies, with file and line, before they are applied.')
@@ -96,7 +99,102 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
       hear(await actions.test({ ...options, paths }));
     });
 
+  addReview(program, actions, hear);
+  addCerts(program, actions, hear);
   return program;
+}
+
+function addPreflight(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
+  withClusterFlags(program.command('preflight'))
+    .description(
+      'Look at a cluster’s locks before lockwarden guards them: which policy to start with, and who would be denied.',
+    )
+    .addOption(new Option('-n, --namespace <name>', 'look at the locks of one namespace; by default of all'))
+    .addOption(new Option('--for <duration>', 'how long to watch; Ctrl-C ends it early').default('1m'))
+    .addOption(
+      new Option('--audit-log <file>', 'read an audit log (`-`: standard input) instead, without a cluster'),
+    )
+    .addOption(output('table', 'wide', 'json', 'yaml'))
+    .addOption(ownNamespace())
+    .addHelpText('after', preflightExamples)
+    .action(async (options: PreflightOptions) => {
+      hear(await actions.preflight(options));
+    });
+}
+
+function addLocks(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
+  withClusterFlags(program.command('locks'))
+    .description(
+      'List the locks of a cluster: who holds each, since when, which policy holds for it, and what is wrong with it.',
+    )
+    .addOption(new Option('-n, --namespace <name>', 'list one namespace; by default the context’s'))
+    .addOption(new Option('-A, --all-namespaces', 'list all namespaces').default(false))
+    .addOption(new Option('-w, --watch', 'then print each lock that changes, until Ctrl-C').default(false))
+    .addOption(
+      new Option('--sort-by <key>', 'in which order')
+        .choices(['name', 'age', 'lease', 'changes', 'findings'])
+        .default('name'),
+    )
+    .addOption(
+      new Option(
+        '--fail-on <findings>',
+        'end with 3 where one of these is found: names, separated by commas, or `any`',
+      ),
+    )
+    .addOption(output('table', 'wide', 'json', 'yaml', 'name'))
+    .addOption(ownNamespace())
+    .addHelpText('after', locksExamples)
+    .action(async (options: LocksOptions) => {
+      hear(await actions.locks(options));
+    });
+}
+
+function addExplain(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
+  withClusterFlags(program.command('explain'))
+    .description(
+      'Say which policy holds for a lock, where each value comes from, and what a takeover would meet now.',
+    )
+    .argument('<lock>', 'lease/NAME, configmap/NAME or endpoints/NAME')
+    .addOption(new Option('-n, --namespace <name>', 'the lock’s namespace; by default the context’s'))
+    .addOption(output('table', 'json', 'yaml'))
+    .addOption(ownNamespace())
+    .addHelpText('after', explainExamples)
+    .action(async (lock: string, options: Omit<ExplainOptions, 'lock'>) => {
+      hear(await actions.explain({ ...options, lock }));
+    });
+}
+
+function addCerts(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
+  const certs = program
+    .command('certs')
+    .description('Look after the certificates of several replicas.')
+    .addHelpText('after', certsExamples);
+
+  withOwnNamespace(withClusterFlags(certs.command('status')))
+    .description(
+      'Say whom API servers trust, what each replica serves, where a rotation stands and what comes next.',
+    )
+    .addOption(output('table', 'json', 'yaml'))
+    .addHelpText('after', certsStatusExamples)
+    .action(async (options: CertsStatusOptions) => {
+      hear(await actions.certsStatus(options));
+    });
+
+  withOwnNamespace(withClusterFlags(certs.command('rotate')))
+    .description('Ask the leader for a new authority, or a new leaf under the present one.')
+    .argument('[what]', 'authority or leaf', 'authority')
+    .addOption(new Option('--wait', 'show each step until every replica serves it').default(false))
+    .addOption(new Option('--timeout <duration>', 'with --wait: give up after this time').default('5m'))
+    .addHelpText('after', certsRotateExamples)
+    .action(async (what: string, options: Omit<CertsRotateOptions, 'what'>) => {
+      hear(await actions.certsRotate({ ...options, what }));
+    });
+}
+
+function withOwnNamespace(command: Command): Command {
+  return command.addOption(
+    flag('-n, --namespace <name>', 'lockwarden’s own namespace').default('lockwarden-system'),
+  );
 }
 
 function withClusterFlags(command: Command): Command {
@@ -115,53 +213,76 @@ function ownNamespace(): Option {
   return option.env('LOCKWARDEN_NAMESPACE').default('lockwarden-system');
 }
 
-function withServeFlags(command: Command): Command {
-  return command
-    .addOption(flag('--kubeconfig <file>', 'kubeconfig of the cluster to guard'))
-    .addOption(flag('--context <name>', 'context of the kubeconfig'))
-    .addOption(flag('-n, --namespace <name>', 'lockwarden’s own namespace').default('lockwarden-system'))
-    .addOption(flag('--port <port>', 'HTTPS port for reviews').default('9443'))
-    .addOption(flag('--health-port <port>', 'HTTP port for /livez, /readyz and /metrics').default('8080'))
-    .addOption(flag('--bind-address <ip>', 'address to listen on').default('0.0.0.0'))
-    .addOption(
-      flag('--webhook-url <url>', 'register this URL instead of the Service: for serving from outside'),
-    )
-    .addOption(
-      flag('--inspect-renewals [boolean]', 'have plain renewals reviewed too')
-        .preset('true')
-        .argParser(booleanOf)
-        .default(false),
-    )
-    .addOption(flag('--log-level <level>', 'error, warn, info or debug').default('info'));
-}
-
-/** A flag with the variable that stands for it: `--health-port` is LOCKWARDEN_HEALTH_PORT. */
-function flag(flags: string, description: string): Option {
-  const option = new Option(flags, description);
-  return option.env(`LOCKWARDEN_${option.name().toUpperCase().replaceAll('-', '_')}`);
-}
-
-/** NB: of a flag without a value, commander takes any variable for yes, `false` included. */
-function booleanOf(value: string): boolean {
-  if (value === 'true') return true;
-  if (value === 'false') return false;
-  throw new InvalidArgumentError('Give true or false.');
-}
-
 const programExamples = `
 Examples:
   lockwarden start                                   try it on an embedded control plane
   lockwarden serve                                   guard the cluster it runs in
+  lockwarden preflight                               what it would say of a cluster’s locks, before it is installed
+  lockwarden locks -A                                every lock: who holds it, and what is wrong with it
   lockwarden explain lease/my-operator -n team       what holds for a lock, and why
   lockwarden lint policies/                          mistakes in policies, with file and line
   lockwarden test policies/                          what policies do, tried on timelines of writes
+  lockwarden review --cluster --since 12h            which takeovers were refused, and why
+  lockwarden certs status                            what API servers trust and replicas serve, and what comes next
   lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
                                                      guard a cluster from outside`;
+
+const preflightExamples = `
+Examples:
+  lockwarden preflight                            watch the cluster for a minute
+  lockwarden preflight --for 1h -n team -o wide   one namespace for an hour; all columns
+  lockwarden preflight --audit-log audit.log      what an API server has recorded, with who wrote
+  ssh control-plane cat audit.log | lockwarden preflight --audit-log - -o json | jq .conclusion
+
+Nothing is written to the cluster. The exit code is 0 when nothing that was seen would be denied, 3 when something would be,
+1 when there was nothing to look at (no rights, no API server, an audit log that cannot be used), 2 for wrong usage.`;
+
+const locksExamples = `
+Examples:
+  lockwarden locks                                      of the context’s namespace
+  lockwarden locks -A -o wide --sort-by age             of all namespaces, the longest without a renewal first
+  lockwarden locks -n team -w                           and then each that changes
+  lockwarden locks -A --fail-on expired,pod-gone        for scripts: exit code 3 where one is found
+  lockwarden locks -A -w --fail-on flapping -o json     end as soon as one is found; one JSON object a line
+
+Findings:
+  expired      its lease has run out, and nobody has taken it
+  pod-gone     its holder’s pod does not run any more
+  flapping     it changes hands all the time
+  clock-off    its holder’s clock is off
+  durations    it cannot work with its durations, or is not protected
+  untimed      it is held without a promise in time
+  unreadable   its record cannot be read
+  unguarded    lockwarden does not judge it
+
+Nothing is written to the cluster. Ages are by the API server’s clock. What may not be read is named on standard error, and
+the rest is shown. The exit code is 0, 3 where --fail-on has found something (\`any\`: everything but unguarded), 1 where no
+lock can be listed, 2 for wrong usage.`;
 
 const explainExamples = `
 Examples:
   lockwarden explain lease/my-operator -n team
   lockwarden explain cm/legacy-lock -n team -o yaml`;
+
+const certsExamples = `
+Examples:
+  lockwarden certs status
+  lockwarden certs rotate --wait`;
+
+const certsStatusExamples = `
+Examples:
+  lockwarden certs status
+  lockwarden certs status -n lockwarden-system -o json | jq .findings
+
+It reads the Secret, the webhook configuration, the Lease and what the replicas say, and writes nothing; without rights on
+Secrets it shows the rest. The exit code is 0 when all is in order, 1 when something is not.`;
+
+const certsRotateExamples = `
+Examples:
+  lockwarden certs rotate               a new authority; the old one stays trusted for a while
+  lockwarden certs rotate leaf --wait   a new serving certificate, and how it comes about
+
+No call fails for it. The exit code is 0 once it is asked for (with --wait: confirmed), 1 when it is not confirmed in time.`;
 
 const lintExamples = `
 Examples:
@@ -183,8 +304,9 @@ Examples:
   lockwarden serve --kubeconfig ~/.kube/config --context dev --port 9443 --webhook-url https://127.0.0.1:9443
   LOCKWARDEN_LOG_LEVEL=debug lockwarden serve
 
-While it runs, the ValidatingWebhookConfiguration \`lockwarden\` is registered; it is removed at the end. If the process
-is killed: kubectl delete validatingwebhookconfiguration lockwarden`;
+Several replicas behind the Service \`lockwarden\` elect one that rotates certificates and keeps the registration, the
+ValidatingWebhookConfiguration \`lockwarden\`, which outlives them. A process that is alone (--webhook-url) takes its
+registration away at the end; if it is killed: kubectl delete validatingwebhookconfiguration lockwarden`;
 
 const startExamples = `
 Examples:

@@ -3,9 +3,12 @@ import { systemClock } from '../clock.ts';
 import { serveConfigOf, type ServeOptions } from '../config.ts';
 import { Guard } from '../guard/guard.ts';
 import { createLogging } from '../review/logger.ts';
+import { version } from '../version.ts';
 import { untilSignalled } from './signals.ts';
 
 const standardOutput = 1;
+/** LIMIT: long enough for the last words on standard error to leave; the log has been flushed. */
+const lingerMs = 250;
 
 /** Serves until SIGTERM or SIGINT; a second one ends at once. Resolves to the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
@@ -24,7 +27,12 @@ export async function serve(options: ServeOptions): Promise<number> {
     logging.flush();
   });
   try {
-    const guard = new Guard(config, { log, clock: systemClock(), processMetrics: true });
+    const guard = new Guard(config, {
+      log,
+      clock: systemClock(),
+      version: version(),
+      processMetrics: true,
+    });
     countDropped = () => {
       guard.lineDropped();
     };
@@ -40,5 +48,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     return 0;
   } finally {
     await logging.close();
+    // What is still under way by now waits for an API server that does not answer, and nobody waits for it.
+    setTimeout(() => process.exit(), lingerMs).unref();
   }
 }

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
-import { LockwardenError, systemCodeOf } from '../errors.ts';
+import { LockwardenError, messageOf, systemCodeOf } from '../errors.ts';
 import { showProgress } from '../sandbox/progress.ts';
 import { findSuites, standardInput } from '../suite/find.ts';
 import { runSuitesLive } from '../suite/live/session.ts';
@@ -13,6 +13,7 @@ import { treeOf } from '../suite/report/tree.ts';
 import { countOf, runSuiteOffline, type SuiteResult } from '../suite/suite-run.ts';
 import type { Suite, Test } from '../suite/suite.ts';
 import { FileWatch } from '../suite/watch-files.ts';
+import { takesColour } from './terminal.ts';
 
 /** The values as the command line hands them over. */
 export interface TestOptions {
@@ -226,8 +227,7 @@ function pathsOf({ paths }: TestOptions): readonly string[] {
 }
 
 function formatOf(output: string, { stdout, env }: TestIo): Run['format'] {
-  // SOURCE: https://no-color.org
-  const colour = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  const colour = takesColour(stdout, env);
   switch (output) {
     case 'tree':
       return (results, tookMs) => treeOf(results, { colour, tookMs });
@@ -249,7 +249,7 @@ function selectionOf(run: string | undefined): Run['wanted'] {
     const pattern = new RegExp(run, 'u');
     return (suite) => (each) => pattern.test(`${suite.name}/${each.name}`);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new LockwardenError('UsageInvalid', `--run does not take \`${run}\`: ${why}`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 /** An explanation as people and programs read it. */
 import { stringify } from 'yaml';
+import { columns } from './columns.ts';
 import type { Explanation } from './explanation.ts';
 
 /** How to print. */
@@ -61,21 +62,4 @@ function takeover({ takeover: met }: Explanation): string {
     case undefined:
       return 'There is nothing to take over: anybody may acquire it.';
   }
-}
-
-/** LIMIT: what is longer pushes the next column off the screen. */
-const widthMax = 60;
-
-function columns(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.min(widthMax, Math.max(...rows.map((row) => row[column]?.length ?? 0))),
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }

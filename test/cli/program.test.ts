@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { ExplainOptions } from '../../src/cli/explain.ts';
 import type { LintOptions } from '../../src/cli/lint.ts';
+import type { LocksOptions } from '../../src/cli/locks.ts';
+import type { PreflightOptions } from '../../src/cli/preflight.ts';
 import type { TestOptions } from '../../src/cli/test.ts';
 import { buildProgram, type StartOptions } from '../../src/cli/program.ts';
 import type { ServeOptions } from '../../src/config.ts';
+import { findingCodes } from '../../src/locks-report/findings.ts';
+import { sortKeys } from '../../src/locks-report/rows.ts';
 
 function run(args: readonly string[]): {
   heard: () => number | null;
@@ -11,7 +15,11 @@ function run(args: readonly string[]): {
   starting: () => StartOptions | null;
   explaining: () => ExplainOptions | null;
   linting: () => LintOptions | null;
+  listing: () => LocksOptions | null;
+  looking: () => PreflightOptions | null;
   testing: () => TestOptions | null;
+  certs: () => object | null;
+  reviewed: () => object | null;
   done: Promise<unknown>;
   text: () => string;
 } {
@@ -20,7 +28,15 @@ function run(args: readonly string[]): {
   let starting: StartOptions | null = null;
   let explaining: ExplainOptions | null = null;
   let linting: LintOptions | null = null;
+  let listing: LocksOptions | null = null;
+  let looking: PreflightOptions | null = null;
   let testing: TestOptions | null = null;
+  let certs: object | null = null;
+  let reviewed: object | null = null;
+  const reviewing = (what: string) => (options: object) => {
+    reviewed = { what, ...options };
+    return Promise.resolve(0);
+  };
   let text = '';
   const program = buildProgram(
     {
@@ -36,12 +52,31 @@ function run(args: readonly string[]): {
         testing = options;
         return Promise.resolve(0);
       },
+      preflight: (options) => {
+        looking = options;
+        return Promise.resolve(3);
+      },
+      locks: (options) => {
+        listing = options;
+        return Promise.resolve(3);
+      },
       lint: (options) => {
         linting = options;
         return Promise.resolve(0);
       },
       explain: (options) => {
         explaining = options;
+        return Promise.resolve(0);
+      },
+      review: reviewing('review'),
+      reviewShow: reviewing('show'),
+      reviewTimeline: reviewing('timeline'),
+      certsStatus: (options) => {
+        certs = options;
+        return Promise.resolve(1);
+      },
+      certsRotate: (options) => {
+        certs = options;
         return Promise.resolve(0);
       },
     },
@@ -53,7 +88,7 @@ function run(args: readonly string[]): {
   const write = (part: string): void => {
     text += part;
   };
-  for (const command of [program, ...program.commands])
+  for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])])
     command.exitOverride().configureOutput({ writeOut: write, writeErr: write });
   const done = program.parseAsync(args, { from: 'user' }).catch((error: unknown) => error);
   return {
@@ -62,7 +97,11 @@ function run(args: readonly string[]): {
     starting: () => starting,
     explaining: () => explaining,
     linting: () => linting,
+    listing: () => listing,
+    looking: () => looking,
     testing: () => testing,
+    certs: () => certs,
+    reviewed: () => reviewed,
     done,
     text: () => text,
   };
@@ -202,6 +241,61 @@ describe('the command line', () => {
     });
   });
 
+  it('preflight watches all namespaces for a minute unless it is told otherwise', async () => {
+    const { done, looking, heard } = run(['preflight']);
+    await done;
+    expect(looking()).toEqual({ for: '1m', output: 'table', lockwardenNamespace: 'lockwarden-system' });
+    expect(heard()).toBe(3);
+    const told = run(['preflight', '--for', '1h', '-n', 'team', '--context', 'C', '-o', 'wide']);
+    await told.done;
+    expect(told.looking()).toMatchObject({ for: '1h', namespace: 'team', context: 'C', output: 'wide' });
+    const log = run(['preflight', '--audit-log', '-']);
+    await log.done;
+    expect(log.looking()).toMatchObject({ auditLog: '-' });
+  });
+
+  it('preflight’s help says what its exit codes mean', async () => {
+    const { done, text } = run(['preflight', '--help']);
+    await done;
+    for (const flag of ['--kubeconfig', '--context', '--namespace', '--for', '--audit-log', '--output'])
+      expect(text()).toContain(flag);
+    expect(text()).toContain('Examples:');
+    expect(text()).toContain('3 when something would be');
+  });
+
+  it('locks takes kubectl’s flags, and lists the context’s namespace unless it is told otherwise', async () => {
+    const { done, listing, heard } = run(['locks']);
+    await done;
+    expect(listing()).toEqual({
+      allNamespaces: false,
+      watch: false,
+      output: 'table',
+      sortBy: 'name',
+      lockwardenNamespace: 'lockwarden-system',
+    });
+    expect(heard()).toBe(3);
+    const told = run(['locks', '-A', '-w', '-o', 'wide', '--sort-by', 'age', '--fail-on', 'expired,any']);
+    await told.done;
+    expect(told.listing()).toMatchObject({
+      allNamespaces: true,
+      watch: true,
+      output: 'wide',
+      sortBy: 'age',
+      failOn: 'expired,any',
+    });
+  });
+
+  it('locks’ help names every finding and order that there is', async () => {
+    const { done, text } = run(['locks', '--help']);
+    await done;
+    for (const code of findingCodes) expect(text()).toMatch(new RegExp(`^  ${code} `, 'm'));
+    expect(text().replaceAll(/\s+/g, ' ')).toContain(
+      `choices: ${sortKeys.map((key) => `"${key}"`).join(', ')}`,
+    );
+    expect(text()).toContain('Examples:');
+    expect(text()).toContain('3 where --fail-on has found something');
+  });
+
   it('test takes suites and folders, and a cluster', async () => {
     const { done, testing } = run([
       'test',
@@ -224,6 +318,44 @@ describe('the command line', () => {
       output: 'tree',
       watch: false,
     });
+  });
+
+  it('review reads logs, and its subcommands take the same flags for themselves', async () => {
+    const sources = { cluster: false, previous: false, lockwardenNamespace: 'lockwarden-system' };
+    const all = run(['review', 'a.log', '-', '-n', 'N', '--lock', 'lease/x', '-o', 'csv']);
+    await all.done;
+    expect(all.reviewed()).toEqual({
+      ...{ what: 'review', ...sources, files: ['a.log', '-'], namespace: 'N', lock: 'lease/x' },
+      ...{ output: 'csv', follow: false, limit: '200' },
+    });
+    const show = run(['review', 'show', 'UID', '--cluster', '--since', '1h', '-o', 'json']);
+    await show.done;
+    expect(show.reviewed()).toEqual({
+      ...{ what: 'show', ...sources, uid: 'UID', files: [], cluster: true, since: '1h', output: 'json' },
+    });
+    const timeline = run(['review', 'timeline', 'lease/x', 'a.log', '-n', 'N', '-o', 'html']);
+    await timeline.done;
+    expect(timeline.reviewed()).toEqual({
+      ...{ what: 'timeline', ...sources, lock: 'lease/x', files: ['a.log'], namespace: 'N', output: 'html' },
+    });
+  });
+
+  it('certs looks after lockwarden’s own namespace, and asks for an authority unless it is told otherwise', async () => {
+    const status = run(['certs', 'status', '-n', 'N', '-o', 'json', '--context', 'C']);
+    await status.done;
+    expect(status.certs()).toEqual({ namespace: 'N', output: 'json', context: 'C' });
+    expect(status.heard()).toBe(1);
+    const rotate = run(['certs', 'rotate']);
+    await rotate.done;
+    expect(rotate.certs()).toEqual({
+      namespace: 'lockwarden-system',
+      what: 'authority',
+      wait: false,
+      timeout: '5m',
+    });
+    const leaf = run(['certs', 'rotate', 'leaf', '--wait', '--timeout', '30s']);
+    await leaf.done;
+    expect(leaf.certs()).toMatchObject({ what: 'leaf', wait: true, timeout: '30s' });
   });
 
   it('explain says which formats there are', async () => {
