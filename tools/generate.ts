@@ -1,21 +1,23 @@
 /**
  * Writes what is made from the policy API (src/policy/api.ts) and from the format of suites (src/suite/format.ts): the CRDs and
- * the JSON Schemas for editors. A test compares the files with what this would write.
+ * the JSON Schemas for editors; and what Grafana and the Prometheus Operator are given. A test compares the files with what this would write.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../src/policy/api.ts';
 import { crdOf } from '../src/policy/crd.ts';
 import { editorSchemaOf } from '../src/policy/json-schema.ts';
 import { suiteJsonSchema } from '../src/suite/json-schema.ts';
+import { dashboard } from './monitoring/dashboard.ts';
+import { prometheusRule } from './monitoring/prometheus-rule.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const header = '# Made from src/policy/api.ts by `npm run generate`; what is changed here is lost.\n';
 
-/** The generated files: path below the root, and text. */
+/** What is made from the policy API and the format of suites: path below the root, and text. */
 export async function generated(): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const policyKind of [lockPolicy, clusterLockPolicy]) {
@@ -41,8 +43,26 @@ export async function generated(): Promise<ReadonlyMap<string, string>> {
   return files;
 }
 
+/** What is made for Prometheus and Grafana: path below the root, and text. */
+export async function monitoring(): Promise<ReadonlyMap<string, string>> {
+  const folder = 'manifests/monitoring';
+  const rules = parse(await readFile(join(root, folder, 'rules.yaml'), 'utf8')) as { groups: unknown[] };
+  const made = `# Made from ${folder}/rules.yaml by \`npm run generate\`; what is changed here is lost.\n`;
+  const yaml = stringify(prometheusRule(rules), { lineWidth: 110 });
+  return new Map([
+    [
+      `${folder}/prometheus-rule.yaml`,
+      await format(made + yaml, { parser: 'yaml', singleQuote: true, printWidth: 110 }),
+    ],
+    [
+      `${folder}/dashboard.json`,
+      await format(JSON.stringify(dashboard()), { parser: 'json', printWidth: 110 }),
+    ],
+  ]);
+}
+
 if (import.meta.main) {
-  for (const [path, text] of await generated()) {
+  for (const [path, text] of [...(await generated()), ...(await monitoring())]) {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), text);
     console.log(path);
