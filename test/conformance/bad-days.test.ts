@@ -31,6 +31,8 @@ import {
 
 const configurations = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
 const configurationPath = `${configurations}/lockwarden`;
+/** lockwarden's own. */
+const ownNamespace = 'lockwarden-system';
 const lockKinds = ['Lease', 'ConfigMap', 'Endpoints'];
 const leaseDurationSeconds = 3;
 /** LIMIT: a busy machine takes several times what an idle one does. */
@@ -47,6 +49,7 @@ beforeAll(async () => {
   controlPlane = await startControlPlane({ binaries: inject('binaries') });
   client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
   namespace = await createTestNamespace(controlPlane.kubeconfig, 'bad-days');
+  await namespace.admin.core.createNamespace({ body: { metadata: { name: ownNamespace } } });
   await namespace.serviceAccount('candidate');
   alice = await createCandidate(namespace, 'candidate', 'alice');
   bob = await createCandidate(namespace, 'candidate', 'bob');
@@ -105,6 +108,7 @@ describe('the API server', () => {
       await controlPlane.apiserver.start();
     }
     await lockwarden.untilReady();
+    await lockwarden.untilLine('canary proven');
     expect(lockwarden.output).not.toMatch(/stack|\\n {4}at /);
     // While an API server starts, it answers 503 for a kind that it does not know yet, and 404 only later.
     const starting = 'watch on policies interrupted';
@@ -112,9 +116,13 @@ describe('the API server', () => {
       new Set([
         'health port listening',
         message,
+        'no serving certificate yet',
+        'authority step',
+        'serving certificate loaded',
         'webhook listening',
         'webhook registered',
         'lockwarden registered',
+        'canary proven',
       ]),
     );
   });
@@ -177,6 +185,8 @@ describe.concurrent('what it is told cannot be used', () => {
 const rights = {
   leases: { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['list', 'watch'] },
   configmaps: { apiGroups: [''], resources: ['configmaps'], verbs: ['list', 'watch'] },
+  /** In its own namespace only. */
+  facts: { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'create', 'update'] },
   endpoints: { apiGroups: [''], resources: ['endpoints'], verbs: ['list', 'watch'] },
   pods: { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
   webhooks: {
@@ -196,6 +206,31 @@ const rights = {
   },
   namespaces: { apiGroups: [''], resources: ['namespaces'], verbs: ['list', 'watch'] },
 } as const satisfies Record<string, V1PolicyRule>;
+
+/** What it needs in its own namespace besides. */
+const canaryRights = [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: ['lockwarden-canary'],
+    verbs: ['get', 'update', 'delete'],
+  },
+] as const satisfies readonly V1PolicyRule[];
+
+async function grantCanary(): Promise<void> {
+  const metadata = { name: 'lockwarden' };
+  const { rbac } = namespace.admin;
+  await rbac.createNamespacedRole({ namespace: ownNamespace, body: { metadata, rules: [...canaryRights] } });
+  await rbac.createNamespacedRoleBinding({
+    namespace: ownNamespace,
+    body: {
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'lockwarden' },
+      subjects: [{ kind: 'ServiceAccount', name: 'lockwarden', namespace: namespace.name }],
+    },
+  });
+}
 
 /** `rights` with some verbs taken away. */
 function without(lacking: Partial<Record<keyof typeof rights, readonly string[]>>): V1PolicyRule[] {
@@ -222,6 +257,7 @@ describe('with no more rights than it needs', () => {
         subjects: [{ kind: 'ServiceAccount', name: 'lockwarden', namespace: namespace.name }],
       },
     });
+    await grantCanary();
     account = await namespace.unbound('lockwarden');
     lockwarden = startServe({ kubeconfig: account.kubeconfig });
   });
@@ -240,10 +276,11 @@ describe('with no more rights than it needs', () => {
       lockKind: 'Endpoints',
       reason: `\`${account.user}\` may not list endpoints in the whole cluster; grant it the verb \`list\` on \`endpoints\` of the core API group`,
     });
-    const uncreated = await lockwarden.untilLine('webhook not registered');
-    const reason = `\`${account.user}\` may not create validatingwebhookconfigurations in the whole cluster; grant it the verb \`create\` on \`validatingwebhookconfigurations\` of the API group \`admissionregistration.k8s.io\``;
-    expect(uncreated).toMatchObject({ level: 'warn', reason });
-    const text = `[+]certificate ok\n[-]caches waiting for Endpoints\n[-]webhook ${reason}\n[+]serving ok\nreadyz check failed\n`;
+    const missing = await lockwarden.untilLine('webhook configuration missing');
+    const refusal = `\`${account.user}\` may not create validatingwebhookconfigurations in the whole cluster; grant it the verb \`create\` on \`validatingwebhookconfigurations\` of the API group \`admissionregistration.k8s.io\``;
+    const reason = `the ValidatingWebhookConfiguration \`lockwarden\` does not exist: apply lockwarden’s manifests again to have locks guarded, or let it create one (${refusal})`;
+    expect(missing).toMatchObject({ level: 'error', reason });
+    const text = `[+]certificate ok\n[+]caches going on without Endpoints\n[-]webhook ${reason}\n[+]serving ok\n[~]canary not proven yet\nreadyz check failed\n`;
     // The other caches may still be filling.
     await vi.waitFor(async () => {
       expect(await lockwarden.get('/readyz')).toEqual({ status: 503, text });
@@ -251,13 +288,14 @@ describe('with no more rights than it needs', () => {
     await grant(without({}));
     await lockwarden.untilReady();
     expect(await registered()).not.toBeNull();
+    await lockwarden.untilLine('canary proven');
   });
 
   test.for([
     ['is set to fail writes', 'webhooks[0].failurePolicy', { failurePolicy: 'Fail' }],
     ['trusts another authority', 'webhooks[0].clientConfig.caBundle', 'caBundle'],
     ['has lost a rule', 'webhooks[0].rules[0].operations[2]', 'rule'],
-    ['has lost an entry', 'webhooks[1]', 'entry'],
+    ['has lost an entry', 'webhooks[2]', 'entry'],
     ['is gone', 'the whole object', 'object'],
   ] as const)(
     'a registration that %s is put back, and the log says what it was: %s',
@@ -295,7 +333,7 @@ describe('with no more rights than it needs', () => {
     const changed = {
       caBundle: [{ ...first, clientConfig }, ...rest],
       rule: [{ ...first, rules: [{ ...rule, operations }] }, ...rest],
-      entry: [first],
+      entry: [first, ...rest.slice(0, -1)],
     };
     const webhooks =
       typeof edit === 'string' ? changed[edit as keyof typeof changed] : [{ ...first, ...edit }, ...rest];
@@ -362,7 +400,7 @@ describe('this machine’s clock', () => {
     };
     const config = serveConfigOf({
       kubeconfig: controlPlane.kubeconfig,
-      namespace: 'lockwarden-system',
+      namespace: ownNamespace,
       port: '0',
       healthPort: '0',
       bindAddress: '127.0.0.1',
@@ -402,7 +440,7 @@ describe('this machine’s clock', () => {
         wallOffsetMs = 0;
         // The next one need not wait for the last connections of this one.
         stopping.push(guard.stop());
-        await expect.poll(registered).toBeNull();
+        await expect.poll(registered, { timeout: 20_000 }).toBeNull();
       }
       const judged = lines.filter(({ name }) => name === lock);
       expect(judged.map(({ reason }) => reason)).toEqual(Array(3).fill('PrematureTakeover'));

@@ -17,7 +17,7 @@ let client: KubeClient;
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const group = '/apis/lockwarden.dev/v1alpha1';
 const name = 'team';
-const crds = files('manifests/crds/*.yaml').map((path) => parse(read(path)) as JsonObject);
+const crds = files('manifests/crds/lockwarden.dev_*.yaml').map((path) => parse(read(path)) as JsonObject);
 const run = promisify(execFile);
 
 /** kubectl itself where there is one; the API that it uses is asked in any case. */
@@ -198,7 +198,7 @@ describe('a policy', () => {
     expect(refusal).toContain(` ${field}: `);
   });
 
-  test.each<[string, JsonObject, string]>([
+  test.each<[string, JsonObject, string | RegExp]>([
     ['an unknown field', { enforcment: 'Deny' }, 'unknown field "spec.enforcment"'],
     ['a field of the other kind', { floor: {} }, 'unknown field "spec.floor"'],
     [
@@ -218,7 +218,7 @@ describe('a policy', () => {
           { reason: 'TransitionsOdd', enforcement: 'Warn' },
         ],
       },
-      'spec.rules[1]: Duplicate value: {"reason":"TransitionsOdd"}',
+      /spec\.rules\[1\]: Duplicate value: .*\{"reason":"TransitionsOdd"\}/,
     ],
     [
       'a condition whose name stands twice',
@@ -228,7 +228,7 @@ describe('a policy', () => {
           { name: 'a', expression: 'false' },
         ],
       },
-      'spec.conditions[1]: Duplicate value: {"name":"a"}',
+      /spec\.conditions\[1\]: Duplicate value: .*\{"name":"a"\}/,
     ],
     [
       'a kind that stands twice',
@@ -236,7 +236,9 @@ describe('a policy', () => {
       'spec.match.kinds[1]: Duplicate value: "Lease"',
     ],
   ])('with %s is refused', async (_, spec, message) => {
-    expect(await refusalOf('LockPolicy', spec)).toContain(message);
+    const refusal = await refusalOf('LockPolicy', spec);
+    if (typeof message === 'string') expect(refusal).toContain(message);
+    else expect(refusal).toMatch(message);
   });
 
   test('without a spec is refused', async () => {

@@ -106,6 +106,12 @@ interface AuditEvent {
   };
 }
 
+/**
+ * SOURCE: client-go compares records of whole seconds (metav1.Time in LeaderElectionRecord), so a candidate does not see a renewal
+ * within the second of the one before, and counts from up to a second earlier.
+ */
+const earliestTakeoverMs = leaseDurationMs - 1_000;
+
 /** All writes to a lock so far, in the order of their answers. */
 async function writesTo(lock: string): Promise<readonly Write[]> {
   const text = await readFile(controlPlane.auditLog ?? '', 'utf8');
@@ -146,9 +152,12 @@ async function takeoversOf(lock: string): Promise<readonly number[]> {
   });
 }
 
-/** What no elector may ever see: a write that was refused. Conflicts are their own races. Nor is anything said of them. */
+/**
+ * What no elector may ever see: a write that was refused. Conflicts are their own races, and 504 is what the API server
+ * notes for a write whose sender was killed before it was answered. Nor is anything said of them.
+ */
 async function expectNoneRefused(lock: string): Promise<void> {
-  const refused = (await writesTo(lock)).filter(({ code }) => code !== 409 && code >= 300);
+  const refused = (await writesTo(lock)).filter(({ code }) => code !== 409 && code !== 504 && code >= 300);
   expect(refused).toEqual([]);
   expect(lockwarden.lines.filter(({ name }) => name === lock)).toEqual([]);
   const denials = electors.flatMap(({ events }) => events.filter(({ error }) => error?.includes('denied')));
@@ -178,7 +187,7 @@ describe('under lockwarden', () => {
     expect(new Set(writes.map(({ holder }) => holder))).toEqual(new Set([leader.identity]));
     expectUntroubled(leader);
     const told = { name: 'rogue', holder: leader.identity, wouldBeHolder: 'rogue', pod: 'rogue' };
-    await expect.poll(() => lockwarden.rejections().at(-1)).toMatchObject(told);
+    await expect.poll(() => lockwarden.rejections().at(-1), { timeout: 10_000 }).toMatchObject(told);
     expect(lockwarden.rejections().every(({ pod }) => pod === 'rogue')).toBe(true);
   });
 
@@ -189,7 +198,7 @@ describe('under lockwarden', () => {
     await untilWritten('crash', 3);
     const takeovers = await takeoversOf('crash');
     expect(takeovers).toHaveLength(1);
-    expect(takeovers[0]).toBeGreaterThanOrEqual(leaseDurationMs);
+    expect(takeovers[0]).toBeGreaterThan(earliestTakeoverMs);
     expectUntroubled(successor);
     await expectNoneRefused('crash');
   });
@@ -231,7 +240,8 @@ test('a leader that hung past its lease loses in order, and cannot release what 
   woken!.resume();
   // A process that is told to stop while it hangs hears it when it goes on, as the leader that it thinks it is.
   await Promise.all([stopped!.stop(), woken!.until('stopped-leading')]);
-  await expect(woken!.stop()).resolves.toBe(1);
+  // NB: a signal now could still come before it asks whether it was told to stop.
+  await expect(woken!.untilEnd()).resolves.toBe(1);
   for (const [index, lock] of ['hang', 'hang-and-stop'].entries()) {
     await untilWritten(lock, 5);
     const after = (await writesTo(lock)).filter(({ atMs }) => atMs > wokenAtMs);
@@ -275,7 +285,7 @@ describe('with lockwarden killed', () => {
 
     const takeovers = await takeoversOf('crashing');
     expect(takeovers).toHaveLength(1);
-    expect(takeovers[0]).toBeGreaterThanOrEqual(leaseDurationMs);
+    expect(takeovers[0]).toBeGreaterThan(earliestTakeoverMs);
     await expectNoneRefused('steady');
     await expectNoneRefused('crashing');
   });

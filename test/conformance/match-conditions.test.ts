@@ -31,6 +31,7 @@ function configuration(failurePolicy: 'Ignore' | 'Fail'): JsonObject {
   const desired = desiredConfiguration({
     address: { kind: 'url', url: webhook.url },
     caBundle: webhook.caBundle,
+    ownNamespace: 'lockwarden-system',
     notLocks: [{ namespace: name, name: 'health' }],
     leases: { unguarded: [], renewals: 'skip', special: [] },
     records: { unguarded: [], renewals: 'skip', special: [] },

@@ -37,6 +37,7 @@ beforeAll(async () => {
   controlPlane = await startControlPlane({ binaries: inject('binaries') });
   client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
   namespace = await createTestNamespace(controlPlane.kubeconfig, 'serve');
+  await namespace.admin.core.createNamespace({ body: { metadata: { name: 'lockwarden-system' } } });
   await namespace.serviceAccount('candidate');
   await namespace.serviceAccount('lockwarden', []);
   await namespace.admin.rbac.createClusterRoleBinding({
@@ -148,9 +149,10 @@ describe('serving', () => {
     await lockwarden.untilLine('health port listening');
     expect(await lockwarden.get('/livez')).toEqual({ status: 200, text: 'ok\n' });
     await lockwarden.untilReady();
+    await lockwarden.untilLine('canary proven');
     expect(await lockwarden.get('/readyz?verbose')).toEqual({
       status: 200,
-      text: '[+]certificate ok\n[+]caches ok\n[+]webhook ok\n[+]serving ok\nreadyz check passed\n',
+      text: '[+]certificate ok\n[+]caches ok\n[+]webhook ok\n[+]serving ok\n[+]canary ok\nreadyz check passed\n',
     });
     expect(await registered()).not.toBeNull();
     for (const kind of ['Lease', 'ConfigMap', 'Endpoints']) {
@@ -161,14 +163,15 @@ describe('serving', () => {
   test('its registration names its URL, and an authority that vouches for who answers there', async () => {
     const { port } = await lockwarden.untilLine('webhook listening');
     const entries = (await registered()) ?? [];
-    expect(entries.map((entry) => stringAt(entry, 'name'))).toEqual([
-      'leases.lockwarden.dev',
-      'records.lockwarden.dev',
+    expect(entries.map((entry) => [stringAt(entry, 'name'), entry['failurePolicy']])).toEqual([
+      ['leases.lockwarden.dev', 'Ignore'],
+      ['records.lockwarden.dev', 'Ignore'],
+      ['canary.lockwarden.dev', 'Fail'],
     ]);
     for (const entry of entries) {
       const { url, caBundle } = objectAt(entry, 'clientConfig');
       expect(url).toBe(`https://127.0.0.1:${String(port)}/validate`);
-      expect(entry).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 2 });
+      expect(entry).toMatchObject({ timeoutSeconds: 2 });
       const ca = Buffer.from(String(caBundle), 'base64').toString();
       expect(new X509Certificate(ca).ca).toBe(true);
       expect(await answerOf(String(url), ca)).toMatchObject({
@@ -190,6 +193,16 @@ describe('serving', () => {
     await lockwarden.untilLine(rejectionMessage, ({ name }) => name === 'taken');
     const labels = { kind: 'Lease', outcome: 'Deny', reason: 'PrematureTakeover' };
     expect(await lockwarden.metric('lockwarden_admission_decisions_total', labels)).toBe(1);
+    expect(
+      await lockwarden.metric('lockwarden_admission_evidence_total', { verdict: 'live' }),
+    ).toBeGreaterThan(0);
+    expect(await lockwarden.metric('lockwarden_decision_duration_seconds_count')).toBeGreaterThan(0);
+    expect(await lockwarden.metric('lockwarden_held_locks', { kind: 'Lease' })).toBeGreaterThan(0);
+    expect(await lockwarden.metric('lockwarden_lock_holders', { kind: 'Lease' })).toBeGreaterThan(0);
+    expect(await lockwarden.metric('lockwarden_watch_lag_seconds_count', { kind: 'Lease' })).toBeGreaterThan(
+      0,
+    );
+    expect(await lockwarden.metric('lockwarden_ready')).toBe(1);
     expect(lockwarden.rejections()).toEqual([
       {
         level: 'warn',

@@ -30,7 +30,7 @@ let guarded: Guarded;
 beforeAll(async () => {
   plane = await startControlPlane({ binaries: inject('binaries') });
   admin = createKubeClient(loadKubeconfig({ file: plane.kubeconfig }));
-  for (const path of files('manifests/crds/*.yaml')) {
+  for (const path of files('manifests/crds/lockwarden.dev_*.yaml')) {
     await admin.request({ method: 'POST', path: definitions, body: parse(read(path)) });
   }
   await vi.waitFor(() => admin.request({ method: 'GET', path: policies }), eventually);

@@ -45,6 +45,7 @@ function options(): ConfigurationOptions {
   return {
     address: { kind: 'url', url: `${webhook.url}/admit` },
     caBundle: webhook.caBundle,
+    ownNamespace: 'lockwarden-system',
     notLocks: [{ namespace: 'kyverno', name: 'kyverno-health' }],
     leases: { unguarded: ['kube-system', 'lockwarden-system'], renewals: 'skip', special: [] },
     records: { unguarded: ['kube-system', 'lockwarden-system'], renewals: 'skip', special: [] },

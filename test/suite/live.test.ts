@@ -43,7 +43,7 @@ describe('a cluster', () => {
     const asking = requirePolicyKinds(server.client);
     (await server.next()).reply(404, notFound);
     await expect(asking).rejects.toThrow(
-      'the cluster has no LockPolicy and ClusterLockPolicy; install them: kubectl apply -f manifests/crds',
+      'the cluster has no LockPolicy and ClusterLockPolicy; install them: kubectl apply -k manifests/crds',
     );
   });
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 
 import { systemClock } from '../../../src/clock.ts';
-import type { ServeConfig } from '../../../src/config.ts';
+import { serveConfigOf, type ServeConfig, type ServeOptions } from '../../../src/config.ts';
 import { Guard } from '../../../src/guard/guard.ts';
 import { createKubeClient, type KubeClient } from '../../../src/kube/client.ts';
 import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts';
@@ -30,17 +30,19 @@ export interface Guarded {
 /** LIMIT: an API server takes in a new configuration within a second; a machine that is busy takes its time. */
 const patienceMs = 20_000;
 const pollMs = 50;
+const ownNamespace = 'lockwarden-system';
 
 /** Starts a guard of the cluster of `kubeconfig`, and resolves once the API server calls it for every kind of lock. */
 export async function startGuarded(
   kubeconfig: string,
-  options: Partial<Pick<ServeConfig, 'inspectRenewals'>> = {},
+  options: Partial<ServeOptions> = {},
 ): Promise<Guarded> {
   const lines: LogLine[] = [];
   const write = (line: string): void => {
     lines.push(JSON.parse(line) as LogLine);
   };
   const log = pino({ level: 'debug', base: null }, { write });
+  await createOwnNamespace(kubeconfig);
   const guard = new Guard(configOf(kubeconfig, options), { log, clock: systemClock() });
   try {
     await guard.start();
@@ -60,21 +62,29 @@ function isRejection(line: LogLine): line is LogLine & RejectionRecord {
   return line.msg === rejectionMessage;
 }
 
-function configOf(
-  kubeconfig: string,
-  { inspectRenewals = false }: { inspectRenewals?: boolean },
-): ServeConfig {
-  return {
+function configOf(kubeconfig: string, options: Partial<ServeOptions>): ServeConfig {
+  return serveConfigOf({
     kubeconfig,
-    context: null,
-    namespace: 'lockwarden-system',
-    port: 0,
-    healthPort: 0,
+    namespace: ownNamespace,
+    port: '0',
+    healthPort: '0',
     bindAddress: '127.0.0.1',
-    webhookUrl: new URL('https://127.0.0.1:0/validate'),
-    inspectRenewals,
+    webhookUrl: 'https://127.0.0.1',
+    inspectRenewals: false,
     logLevel: 'debug',
-  };
+    ...options,
+  });
+}
+
+/** Where its canary lives; another test may have created it. */
+async function createOwnNamespace(kubeconfig: string): Promise<void> {
+  const client = createKubeClient(loadKubeconfig({ file: kubeconfig }));
+  const body = { metadata: { name: ownNamespace } };
+  try {
+    await failureOf(client.request({ method: 'POST', path: '/api/v1/namespaces', body }));
+  } finally {
+    client.close();
+  }
 }
 
 /** A promise of long ago is refused whatever else is known, and a dry run leaves nothing behind. */

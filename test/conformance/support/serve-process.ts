@@ -84,7 +84,7 @@ export interface ServeProcess {
 }
 
 /** LIMIT: the back-off after failures goes up to 10 s, and a machine that is busy takes its time besides. */
-const patienceMs = 30_000;
+const patienceMs = 45_000;
 const pollMs = 50;
 
 /** Runs the command to its end. */

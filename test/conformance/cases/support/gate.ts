@@ -2,7 +2,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-import { issueServingCertificate } from '../../../../src/certs/leaf.ts';
+import { issueServingCertificate } from '../../../support/serving-certificate.ts';
 import { objectAt, stringAt, type JsonObject } from '../../../../src/kube/json.ts';
 import { messageOf, type Writer } from './writer.ts';
 
