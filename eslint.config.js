@@ -5,6 +5,7 @@ const impure = 'the core is pure: time, randomness and I/O come in as data or th
 export default tseslint.config(
   {
     ignores: [
+      'build',
       'dist',
       'coverage',
       'reports',

@@ -24,13 +24,9 @@ export const namespace = 'demo';
 /** LIMIT: the API server takes no less than ten minutes; a scene that stays up longer than a day has been forgotten. */
 const tokenSeconds = 86_400;
 
-/** Creates the namespace. */
-export async function createNamespace(admin: KubeClient): Promise<void> {
-  await admin.request({
-    method: 'POST',
-    path: '/api/v1/namespaces',
-    body: { metadata: { name: namespace } },
-  });
+/** Creates a namespace. */
+export async function createNamespace(admin: KubeClient, name: string): Promise<void> {
+  await admin.request({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name } } });
 }
 
 /** Creates a ServiceAccount that may do `verbs` with Leases, as the controllers of many a team may. */

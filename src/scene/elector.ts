@@ -114,6 +114,11 @@ export class Elector {
     return this.#end('SIGTERM');
   }
 
+  /** Resolves to its exit code once it has ended by itself. */
+  untilEnd(): Promise<number | null> {
+    return this.#gone;
+  }
+
   /** SIGKILL: a crash. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');

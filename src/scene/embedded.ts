@@ -1,11 +1,13 @@
 /**
  * A cluster to try lockwarden on that is nobody's: an embedded control plane, guarded, with a play on it.
  */
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../clock.ts';
-import { reviewPath, type ServeConfig } from '../config.ts';
+import { serveConfigOf, type ServeConfig } from '../config.ts';
+import { LockwardenError } from '../errors.ts';
 import { Guard } from '../guard/guard.ts';
-import { createKubeClient } from '../kube/client.ts';
+import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import type { Log } from '../review/logger.ts';
 import { ensureControlPlane } from '../sandbox/control-plane-binaries.ts';
@@ -32,6 +34,8 @@ export interface EmbeddedOptions {
   readonly afterwards: () => Promise<void>;
 }
 
+/** lockwarden's own. */
+const ownNamespace = 'lockwarden-system';
 const lock = 'orders';
 const candidateNames = ['orders-0', 'orders-1', 'orders-2'];
 const rogueName = 'rogue';
@@ -43,25 +47,40 @@ const clientGo = fileURLToPath(new URL('../../test/client-go', import.meta.url))
 /**
  * Brings everything up, plays, and takes everything down again, however it ends.
  *
- * @throws LockwardenError in one sentence when something cannot be brought up or does not go as told; the reason of `signal`
+ * @throws LockwardenError in one sentence when it is not installed, when something cannot be brought up or does not go as told; the reason of `signal`
  */
 export async function playEmbedded(options: EmbeddedOptions): Promise<void> {
+  checkParts();
   const cleanup = new Cleanup();
   try {
     const ground = await findPrograms(options);
     const plane = await startControlPlane({ binaries: ground.binaries });
     cleanup.add(() => plane.stop());
     options.signal.throwIfAborted();
+    const admin = createKubeClient(loadKubeconfig({ file: plane.kubeconfig }));
+    cleanup.add(() => {
+      admin.close();
+    });
+    await createNamespace(admin, ownNamespace);
     await guardIt(plane, options, cleanup);
     options.tell(
       `lockwarden is registered with ${plane.server}, an embedded kube-apiserver ${plane.version}; no other cluster is touched.`,
     );
-    await playOn(plane, ground.elector, options, cleanup);
+    await playOn({ plane, admin, binary: ground.elector }, options, cleanup);
     tellWhatToTry(plane, options.tell);
     await options.afterwards();
   } finally {
     await cleanup.run();
   }
+}
+
+/** An image holds what guards a cluster and nothing else. */
+function checkParts(): void {
+  if (existsSync(clientGo)) return;
+  throw new LockwardenError(
+    'ToolMissing',
+    'the embedded control plane is not part of an image: install the npm package or use a checkout, or name a cluster with --kubeconfig',
+  );
 }
 
 async function findPrograms({ progress: { progress, intervalMs, done }, signal }: EmbeddedOptions): Promise<{
@@ -92,30 +111,28 @@ async function guardIt(plane: ControlPlane, options: EmbeddedOptions, cleanup: C
 }
 
 function configFor(plane: ControlPlane): ServeConfig {
-  return {
+  return serveConfigOf({
     kubeconfig: plane.kubeconfig,
-    context: null,
-    namespace: 'lockwarden-system',
-    port: 0,
-    healthPort: 0,
+    namespace: ownNamespace,
+    port: '0',
+    healthPort: '0',
     bindAddress: loopback,
-    webhookUrl: new URL(`https://${loopback}:0${reviewPath}`),
+    webhookUrl: `https://${loopback}`,
     inspectRenewals: false,
     logLevel: 'warn',
-  };
+  });
 }
 
 async function playOn(
-  plane: ControlPlane,
-  binary: string,
+  {
+    plane,
+    admin,
+    binary,
+  }: { readonly plane: ControlPlane; readonly admin: KubeClient; readonly binary: string },
   { tell, clock, signal }: EmbeddedOptions,
   cleanup: Cleanup,
 ): Promise<void> {
-  const admin = createKubeClient(loadKubeconfig({ file: plane.kubeconfig }));
-  cleanup.add(() => {
-    admin.close();
-  });
-  await createNamespace(admin);
+  await createNamespace(admin, namespace);
   await createCandidate(admin, lock, ['get', 'create', 'update']);
   await createCandidate(admin, rogueName, ['get', 'create', 'update', 'patch', 'delete']);
   const pods = await Promise.all(

@@ -4,6 +4,7 @@
  */
 import { LockwardenError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
+import { seconds } from '../core/message.ts';
 import type { Reason } from '../core/reasons.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
@@ -197,8 +198,4 @@ function list(names: readonly string[]): string {
 
 function indented(text: string): string {
   return `   ${text}`;
-}
-
-function seconds(ms: number): string {
-  return `${String(Math.round(ms / 100) / 10)} s`;
 }

@@ -25,12 +25,17 @@ export function guardedBy(suite: Suite): Guarded {
   for (const name of new Set([...suite.namespaces.keys(), ...named])) {
     store.putNamespace(name, { ...suite.namespaces.get(name), 'kubernetes.io/metadata.name': name });
   }
-  const { webhooks } = desiredConfiguration({
+  return { store, webhooks: webhooksFor(store, ownNamespace) };
+}
+
+/** The webhooks that a guard would register for the policies of `store`. `ownNamespace` is lockwarden's. */
+export function webhooksFor(store: PolicyStore, ownNamespace: string): readonly Webhook[] {
+  return desiredConfiguration({
     address: { kind: 'service', namespace: ownNamespace, name: 'lockwarden', port: 443, path: '/validate' },
     caBundle: '',
+    ownNamespace,
     leases: { renewals: 'skip', ...callClasses(store, ['Lease'], ownNamespace) },
     records: { renewals: 'skip', ...callClasses(store, ['ConfigMap', 'Endpoints'], ownNamespace) },
     notLocks: unnamedNotLocks(store),
-  });
-  return { store, webhooks };
+  }).webhooks;
 }

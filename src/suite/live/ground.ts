@@ -8,7 +8,7 @@ import { createKubeClient, type KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import { objectAt, stringAt } from '../../kube/json.ts';
 import { until } from '../../kube/until.ts';
-import { configurationName } from '../../kube/webhook-configuration.ts';
+import { configurationName, configurationPath } from '../../kube/webhook-configuration.ts';
 import type { Labels } from '../../policy/selector.ts';
 import { defaultNamespace } from '../format.ts';
 import { Created } from './created.ts';
@@ -57,8 +57,7 @@ export class LiveGround {
 
   /** Checks that lockwarden guards the cluster, and learns its time. */
   async open(): Promise<void> {
-    const path = `/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/${configurationName}`;
-    if ((await this.#get(path)) === null) {
+    if ((await this.#get(configurationPath)) === null) {
       throw new LockwardenError(
         'ScenarioFailed',
         `lockwarden does not guard the cluster at ${this.admin.server}: there is no ValidatingWebhookConfiguration \`${configurationName}\`; install lockwarden, or start it with \`lockwarden serve\``,

@@ -21,7 +21,7 @@ export async function requirePolicyKinds(admin: KubeClient): Promise<void> {
     if (!(error instanceof KubeError) || error.kind !== 'not-found') throw error;
     throw new LockwardenError(
       'ScenarioFailed',
-      `the cluster has no ${lockPolicy.kind} and ${clusterLockPolicy.kind}; install them: kubectl apply -f manifests/crds`,
+      `the cluster has no ${lockPolicy.kind} and ${clusterLockPolicy.kind}; install them: kubectl apply -k manifests/crds`,
       { cause: error },
     );
   }
