@@ -34,7 +34,7 @@ function handlerWith(counts: boolean): ReturnType<typeof createHandler> {
   });
   const ignore = (): void => undefined;
   const countDecision = counts ? counters.countDecision : ignore;
-  return createHandler({ judge, log: { info: ignore, warn: ignore }, countDecision });
+  return createHandler({ judge, countDecision });
 }
 
 function lease(name: string, holder: string, renewTime: string): object {

@@ -1,6 +1,6 @@
 /**
- * Writes what is made from the policy API (src/policy/api.ts) and from the format of suites (src/suite/format.ts): the CRDs and
- * the JSON Schemas for editors; and what Grafana and the Prometheus Operator are given. A test compares the files with what this would write.
+ * Writes what is made from the policy API (src/policy/api.ts), the format of suites (src/suite/format.ts) and of records
+ * (src/review/record-schema.ts): the CRDs and the JSON Schemas; and what Grafana and the Prometheus Operator are given. A test compares the files with what this would write.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -10,6 +10,7 @@ import { parse, stringify } from 'yaml';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../src/policy/api.ts';
 import { crdOf } from '../src/policy/crd.ts';
 import { editorSchemaOf } from '../src/policy/json-schema.ts';
+import { recordJsonSchema } from '../src/review/json-schema.ts';
 import { suiteJsonSchema } from '../src/suite/json-schema.ts';
 import { dashboard } from './monitoring/dashboard.ts';
 import { prometheusRule } from './monitoring/prometheus-rule.ts';
@@ -17,7 +18,7 @@ import { prometheusRule } from './monitoring/prometheus-rule.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const header = '# Made from src/policy/api.ts by `npm run generate`; what is changed here is lost.\n';
 
-/** What is made from the policy API and the format of suites: path below the root, and text. */
+/** What is made from the policy API and the formats of suites and records: path below the root, and text. */
 export async function generated(): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const policyKind of [lockPolicy, clusterLockPolicy]) {
@@ -39,6 +40,10 @@ export async function generated(): Promise<ReadonlyMap<string, string>> {
   files.set(
     'manifests/schemas/locktest.json',
     await format(JSON.stringify(suiteJsonSchema), { parser: 'json', printWidth: 110 }),
+  );
+  files.set(
+    'docs/review-record.schema.json',
+    await format(JSON.stringify(recordJsonSchema), { parser: 'json', printWidth: 110 }),
   );
   return files;
 }

@@ -1,12 +1,11 @@
 /**
- * One admission request to one answer: translate, judge, answer, and write down what was refused.
+ * One admission request to one answer: translate, judge, answer, and tell of what was found.
  */
 import type { IsCanary } from '../core/canary.ts';
 import type { Decision, Violation } from '../core/decision.ts';
 import type { LockKind, LockWrite } from '../core/lock.ts';
 import type { Reason } from '../core/reasons.ts';
 import { toLockWrite } from '../locks/write.ts';
-import { rejectionMessage, rejectionRecord } from '../review/record.ts';
 import type { Judge } from './judge.ts';
 import { allowed, couldNotJudge, denied, type AdmissionReviewResponse } from './response.ts';
 import type { AdmissionRequest } from './review.ts';
@@ -14,17 +13,13 @@ import type { AdmissionRequest } from './review.ts';
 /** What the handler tells besides its answers. */
 export interface HandlerPorts {
   readonly judge: Judge;
-  readonly log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-  };
   readonly countDecision: (
     kind: LockKind,
     outcome: 'Allow' | 'Warn' | 'Deny',
     reason: Reason | 'None',
   ) => void;
-  /** Counts a refusal for the policy in whose name it was made. */
-  readonly countRejection?: (policy: string) => void;
+  /** Told of each decision but those about the canary, with the UID of the review. Must neither throw nor wait. */
+  readonly tell?: (write: LockWrite, decision: Decision, reviewUid: string) => void;
   readonly canary?: {
     /** As in the ports of the judge. */
     readonly isCanary: IsCanary;
@@ -32,10 +27,6 @@ export interface HandlerPorts {
     readonly count: (outcome: 'Deny' | 'Allow') => void;
   };
 }
-
-/** The messages of the log lines for writes that passed all the same. Constant, as all messages are. */
-const warnedMessage = 'lock write allowed with a warning';
-const auditedMessage = 'lock write allowed and recorded';
 
 /** Makes the function that answers admission requests. It may reject only on a defect; the edge answers for that. */
 export function createHandler(
@@ -47,7 +38,9 @@ export function createHandler(
     const decision = await ports.judge.judge(write);
     if (ports.canary?.isCanary(write) === true) return answerCanary(ports.canary, request.uid, decision);
     if (decision === null) return allowed(request.uid);
-    tell(ports, write, decision, request.uid);
+    const [first] = decision.violations;
+    ports.countDecision(write.lock.kind, outcomeOf(decision), first?.reason ?? 'None');
+    ports.tell?.(write, decision, request.uid);
     return answer(request.uid, decision);
   };
 }
@@ -78,26 +71,6 @@ function messagesOf(
   enforcement: Violation['enforcement'],
 ): readonly string[] {
   return violations.filter((each) => each.enforcement === enforcement).map((each) => each.message);
-}
-
-function tell(ports: HandlerPorts, write: LockWrite, decision: Decision, uid: string): void {
-  const { log, countDecision, countRejection } = ports;
-  const [first] = decision.violations;
-  countDecision(write.lock.kind, outcomeOf(decision), first?.reason ?? 'None');
-  const rejection = rejectionRecord(write, decision, uid);
-  if (rejection !== null) {
-    log.warn(rejection, rejectionMessage);
-    countRejection?.(decision.policy);
-    return;
-  }
-  // Renewals are too many to tell of; where they are inspected, or untracked, an odd clock would fill the log.
-  if (first === undefined || decision.transition === 'renew' || decision.transition === 'unchanged') return;
-  const { kind, namespace, name } = write.lock;
-  const { username, pod } = write.requester;
-  const about = { lockKind: kind, namespace, name, requester: username, pod: pod?.name ?? null };
-  const { clause: rule, reason, message: detail } = first;
-  const found = { ...about, rule, reason, policy: decision.policy, detail, reviewUid: uid };
-  log.info(found, first.enforcement === 'Warn' ? warnedMessage : auditedMessage);
 }
 
 function outcomeOf({ outcome, violations }: Decision): 'Allow' | 'Warn' | 'Deny' {

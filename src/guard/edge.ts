@@ -14,6 +14,7 @@ import { connectionLimits, requestLimits } from '../server/limits.ts';
 import type { Metrics } from '../server/metrics.ts';
 import type { Readiness } from '../server/readiness.ts';
 import type { GuardPolicies } from './guard-policies.ts';
+import type { GuardReviews } from './reviews.ts';
 
 /** What an edge needs. */
 export interface EdgeOptions {
@@ -22,6 +23,7 @@ export interface EdgeOptions {
   readonly namespace: string;
   readonly memories: LockMemories;
   readonly policies: GuardPolicies;
+  readonly reviews: GuardReviews;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
   readonly clock: Clock;
@@ -56,9 +58,9 @@ function createReviewHandler({
   namespace,
   memories,
   policies,
+  reviews,
   metrics,
   clock,
-  log,
 }: EdgeOptions): ReturnType<typeof createHandler> {
   const pods = new PodStates(client);
   const isCanary = canaryIn(namespace);
@@ -74,12 +76,11 @@ function createReviewHandler({
   });
   return createHandler({
     judge,
-    log,
     countDecision: (kind, outcome, reason) => {
       metrics.decisions.countDecision(kind, outcome, reason);
     },
-    countRejection: (policy) => {
-      policies.countRejection(policy);
+    tell: (write, decision, reviewUid) => {
+      reviews.judged(write, decision, reviewUid);
     },
     canary: {
       isCanary,

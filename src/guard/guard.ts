@@ -33,6 +33,7 @@ import { LockTally } from './lock-tally.ts';
 import { lockWatch } from './lock-watch.ts';
 import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
+import { GuardReviews } from './reviews.ts';
 import { SharedFacts } from './shared-facts.ts';
 
 /** What a guard needs from its process. */
@@ -80,6 +81,9 @@ export class Guard {
   readonly #policies: GuardPolicies;
   readonly #replica: Replica;
   readonly #events: EventRecorder;
+  /** Apart from lockwarden's own, so that a storm of refusals drowns no election. */
+  readonly #lockEvents: EventRecorder;
+  readonly #reviews: GuardReviews;
   readonly #canary: Canary;
   readonly #sharedFacts: SharedFacts;
   readonly #serverTime: ServerTimeSamples;
@@ -119,16 +123,10 @@ export class Guard {
     this.#health = createHealthServer(this.readiness, this.#metrics.registry);
     this.#policies = this.#createPolicies();
     this.#watches = this.#createWatches();
+    this.#events = this.#createEvents();
+    this.#lockEvents = this.#createEvents();
+    this.#reviews = this.#createReviews();
     this.#edge = this.#createEdge();
-    this.#events = new EventRecorder(this.#client, {
-      instance: config.replicaName,
-      clock: ports.clock,
-      nowMs: () => this.#nowMs() ?? ports.clock.wallMs(),
-      logger: ports.log,
-      onDrop: (cause) => {
-        this.#metrics.eventsDropped.inc({ cause });
-      },
-    });
     this.#replica = this.#createReplica(kubeconfig);
     this.#canary = this.#createCanary();
     this.#sharedFacts = this.#createSharedFacts();
@@ -164,6 +162,7 @@ export class Guard {
     this.#policies.start();
     this.#replica.start();
     this.#sharedFacts.start();
+    this.#reviews.start();
     this.#ticking = setInterval(() => {
       this.#tick();
     }, tickMs).unref();
@@ -212,9 +211,12 @@ export class Guard {
     } else {
       await Promise.all([this.#edge.drain(this.#drainTimes), this.#replica.resign()]);
     }
+    // Nobody asks any more: what was folded is told now, or never.
+    this.#reviews.stop();
     await Promise.all([
       this.#replica.stop(),
       this.#events.stop(),
+      this.#lockEvents.stop(),
       this.#serverTime.stop(),
       this.#policies.stop(),
       this.#sharedFacts.stop(),
@@ -237,10 +239,43 @@ export class Guard {
       namespace: this.#config.namespace,
       memories: this.#memories,
       policies: this.#policies,
+      reviews: this.#reviews,
       metrics: this.#metrics,
       readiness: this.readiness,
       clock,
       log,
+    });
+  }
+
+  #createEvents(): EventRecorder {
+    const { clock, log } = this.#ports;
+    return new EventRecorder(this.#client, {
+      instance: this.#config.replicaName,
+      clock,
+      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      logger: log,
+      onDrop: (cause) => {
+        this.#metrics.eventsDropped.inc({ cause });
+      },
+    });
+  }
+
+  #createReviews(): GuardReviews {
+    const { clock, log } = this.#ports;
+    return new GuardReviews({
+      instance: this.#config.replicaName,
+      clock,
+      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      log,
+      recordEvent: (happening, times) => {
+        this.#lockEvents.record(happening, times);
+      },
+      countRejection: (policy) => {
+        this.#policies.countRejection(policy);
+      },
+      onDrop: (record) => {
+        this.#metrics.reviewsDropped.inc({ record });
+      },
     });
   }
 

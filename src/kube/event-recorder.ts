@@ -68,24 +68,24 @@ export class EventRecorder {
     this.#sleep = options.sleep ?? timerSleep;
   }
 
-  /** Tells of a happening, soon. */
-  record(happening: Happening): void {
+  /** Tells of a happening, or of so many at once, soon. */
+  record(happening: Happening, times = 1): void {
     const { clock, nowMs, suffix = randomSuffix } = this.#options;
     const now = clock.monotonicMs();
     const key = keyOf(happening);
     const known = this.#kept.get(key);
     if (this.#closed || (known === undefined && !this.#makeRoom(now))) {
-      this.#drop('noRoom', 1);
+      this.#drop('noRoom', times);
       return;
     }
     const atMs = nowMs();
     const kept: Kept =
       known !== undefined && now - known.seenAt < foldMs
-        ? { ...known, count: known.count + 1, lastMs: atMs, seenAt: now }
+        ? { ...known, count: known.count + times, lastMs: atMs, seenAt: now }
         : {
             happening,
             name: eventName(happening, suffix()),
-            count: 1,
+            count: times,
             firstMs: atMs,
             lastMs: atMs,
             seenAt: now,

@@ -1,6 +1,6 @@
 /** One line of a log to what it tells of a lock. Total: a log is other people's text, with other programs' lines in it. */
 import type { Enforcement } from '../core/reasons.ts';
-import { rejectionMessage } from '../review/record.ts';
+import { changeMessage, recordMessages } from '../review/record.ts';
 import { printable } from '../review/text.ts';
 import type { ChangeFields, CommonFields, Entry, RejectionFields } from './entry.ts';
 
@@ -12,15 +12,12 @@ export type ReadLine = Entry | { readonly kind: 'other' } | { readonly kind: 'to
 
 /** By a line's message, what became of the write. The last two are those of version 0.1.0, whose lines have fewer keys. */
 const enforcements: Readonly<Partial<Record<string, Enforcement>>> = {
-  [rejectionMessage]: 'Deny',
-  'lock write warned about': 'Warn',
-  'lock write audited': 'Audit',
+  [recordMessages.Deny]: 'Deny',
+  [recordMessages.Warn]: 'Warn',
+  [recordMessages.Audit]: 'Audit',
   'lock write allowed with a warning': 'Warn',
   'lock write allowed and recorded': 'Audit',
 };
-
-/** The message of a line about a change of holder that was allowed. */
-export const changeMessage = 'lock changed hands';
 
 /** LIMIT: names and identities have at most 256 characters in a record, its sentence 1,024; other keys are somebody else's. */
 const textMax = 1_024;

@@ -87,7 +87,16 @@ function withoutSecrets(line: string): string {
 const unreadKeys = [
   ...['recordVersion', 'namespace', 'name', 'lockUid', 'operation', 'transition', 'holder', 'podUid', 'rule'],
   ...['policy', 'alsoViolated', 'evidence', 'elapsedMinMs', 'elapsedMaxMs', 'leaseDurationMs'],
-  ...['remainingMinMs', 'remainingMaxMs', 'dryRun'],
+  ...[
+    'remainingMinMs',
+    'remainingMaxMs',
+    'dryRun',
+    'enforcement',
+    'count',
+    'firstSeen',
+    'lastSeen',
+    'instance',
+  ],
 ];
 
 function prettyLine(): (line: string) => string {

@@ -1,107 +1,142 @@
 /**
- * One refused write, as it is found again later: in the log, in an Event, in a report. A flat record with agreed keys,
+ * One judged violation, as it is found again later: in the log, in an Event, in a report. A flat record with agreed keys,
  * since log stores index fields, not sentences. Names and identities are the writers' text: bounded and printable.
  */
-import type { Clause, Decision } from '../core/decision.ts';
+import type { Decision } from '../core/decision.ts';
+import { isTimed } from '../core/expiry.ts';
 import type { LockRecord, LockState, LockWrite } from '../core/lock.ts';
-import type { Reason } from '../core/reasons.ts';
+import type { Enforcement } from '../core/reasons.ts';
+import { detailMaxLength, recordVersion, textMaxLength, type RejectionRecord } from './record-schema.ts';
 import { printable } from './text.ts';
 
-/** The message of each refusal's log line. Constant: what varies is in the fields. */
-export const rejectionMessage = 'lock write rejected';
+/** The message of a record's log line, by what became of the write. Constant: what varies is in the fields. */
+export const recordMessages: Readonly<Record<Enforcement, string>> = {
+  Deny: 'lock write rejected',
+  Warn: 'lock write warned about',
+  Audit: 'lock write audited',
+};
 
-/** Version of the record's schema; grows when a key changes its meaning. */
-export const recordVersion = 1;
+/** The message of the log line of a write that was refused. */
+export const rejectionMessage = recordMessages.Deny;
 
-/**
- * A refusal. Durations in milliseconds; null where unknown or unbounded. `elapsed` is the time since the last renewal
- * and `remaining` what is left of the lease, both as bounds.
- */
-export interface RejectionRecord {
-  readonly recordVersion: typeof recordVersion;
-  readonly lockKind: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly lockUid: string;
-  readonly operation: LockWrite['operation'];
-  readonly transition: string;
-  /** Who holds the lock, and who would after the write; null for nobody. */
-  readonly holder: string | null;
-  readonly wouldBeHolder: string | null;
-  readonly requester: string;
-  readonly pod: string | null;
-  readonly podUid: string | null;
-  /** The clause of docs/semantics.md and the reason of the first violation that refuses; `alsoViolated` has the others. */
-  readonly rule: Clause;
-  readonly reason: Reason;
-  readonly alsoViolated: readonly Reason[];
-  /** What set the rules: `built-in defaults` or a policy. */
-  readonly policy: string;
-  readonly detail: string;
-  readonly evidence: string;
-  readonly elapsedMinMs: number | null;
-  readonly elapsedMaxMs: number | null;
-  readonly leaseDurationMs: number | null;
-  readonly remainingMinMs: number | null;
-  readonly remainingMaxMs: number | null;
+/** The message of the log line of a change of holder that was allowed. */
+export const changeMessage = 'lock changed hands';
+
+/** Where and when a write was judged. */
+export interface Judged {
+  /** UID of the admission review. */
   readonly reviewUid: string;
-  readonly dryRun: boolean;
+  /** The replica that judged. */
+  readonly instance: string;
+  /** Unix milliseconds. */
+  readonly atMs: number;
 }
 
-/** LIMIT: names of objects have at most 253 characters; identities are made of them. */
-const textMaxLength = 256;
-/** LIMIT: as long as the sentence that the client sees. */
-const detailMaxLength = 1024;
+/** A change of holder that was allowed. Durations in milliseconds; null where unknown. */
+export type ChangeRecord = CommonFields & {
+  /** Null: the lock was released or deleted. */
+  readonly newHolder: string | null;
+  readonly leaseTransitions: number | null;
+};
 
-/** The record of `decision` about `write`, or null when the decision refuses nothing. */
+/** The record of the violations that `decision` found in `write`, made from the severest; null where it found none. */
 export function rejectionRecord(
   write: LockWrite,
   decision: Decision,
-  reviewUid: string,
+  judged: Judged,
 ): RejectionRecord | null {
   const [first, ...others] = decision.violations;
-  if (decision.outcome !== 'Deny' || first === undefined) return null;
-  const { lock, requester, operation, dryRun } = write;
+  if (first === undefined) return null;
+  const at = new Date(judged.atMs).toISOString();
   return {
     recordVersion,
-    lockKind: lock.kind,
-    namespace: short(lock.namespace),
-    name: short(lock.name),
-    lockUid: short(write.before?.uid ?? write.after?.uid ?? ''),
-    operation,
-    transition: decision.transition,
-    holder: shortOrNull(holderOf(decision, write.before)),
+    ...commonFields(write, decision, judged),
+    enforcement: first.enforcement,
     wouldBeHolder: shortOrNull(recordIn(write.after)?.holder ?? null),
-    requester: short(requester.username),
-    pod: shortOrNull(requester.pod?.name ?? null),
-    podUid: shortOrNull(requester.pod?.uid ?? null),
+    podUid: shortOrNull(write.requester.pod?.uid ?? null),
     rule: first.clause,
     reason: first.reason,
     alsoViolated: others.map(({ reason }) => reason),
     policy: short(decision.policy),
     detail: printable(first.message, detailMaxLength),
-    ...promiseOf(decision),
-    reviewUid: short(reviewUid),
-    dryRun,
+    ...remainingOf(decision),
+    dryRun: write.dryRun,
+    count: 1,
+    firstSeen: at,
+    lastSeen: at,
   };
 }
 
-type PromiseFields = Pick<
+/** The record of a change of holder; null where the holder stays, or the write was refused or a dry run. */
+export function changeRecord(write: LockWrite, decision: Decision, judged: Judged): ChangeRecord | null {
+  if (decision.outcome === 'Deny' || write.dryRun) return null;
+  const next = recordIn(write.after);
+  const holder = recordIn(write.before)?.holder ?? null;
+  const newHolder = next?.holder ?? null;
+  if (holder === newHolder) return null;
+  return {
+    ...commonFields(write, decision, judged),
+    holder: shortOrNull(holder),
+    newHolder: shortOrNull(newHolder),
+    leaseTransitions: next?.transitions ?? null,
+  };
+}
+
+type CommonFields = Pick<
   RejectionRecord,
-  'evidence' | 'elapsedMinMs' | 'elapsedMaxMs' | 'leaseDurationMs' | 'remainingMinMs' | 'remainingMaxMs'
+  | 'lockKind'
+  | 'namespace'
+  | 'name'
+  | 'lockUid'
+  | 'operation'
+  | 'transition'
+  | 'holder'
+  | 'requester'
+  | 'pod'
+  | 'evidence'
+  | 'elapsedMinMs'
+  | 'elapsedMaxMs'
+  | 'leaseDurationMs'
+  | 'reviewUid'
+  | 'instance'
 >;
 
-function promiseOf({ expiry }: Decision): PromiseFields {
-  if (!('ageMs' in expiry)) {
-    const unknown = { elapsedMinMs: null, elapsedMaxMs: null, remainingMinMs: null, remainingMaxMs: null };
-    return { evidence: 'none', leaseDurationMs: null, ...unknown };
-  }
+function commonFields(write: LockWrite, decision: Decision, { reviewUid, instance }: Judged): CommonFields {
+  const { lock, before, after, requester, operation } = write;
+  return {
+    lockKind: lock.kind,
+    namespace: short(lock.namespace),
+    name: short(lock.name),
+    lockUid: short(before?.uid ?? after?.uid ?? ''),
+    operation,
+    transition: decision.transition,
+    holder: shortOrNull(holderOf(decision, before)),
+    requester: short(requester.username),
+    pod: shortOrNull(requester.pod?.name ?? null),
+    ...elapsedOf(decision),
+    reviewUid: short(reviewUid),
+    instance: short(instance),
+  };
+}
+
+type ElapsedFields = Pick<RejectionRecord, 'evidence' | 'elapsedMinMs' | 'elapsedMaxMs' | 'leaseDurationMs'>;
+
+function elapsedOf({ expiry }: Decision): ElapsedFields {
+  if (!isTimed(expiry))
+    return { evidence: 'none', elapsedMinMs: null, elapsedMaxMs: null, leaseDurationMs: null };
   const { ageMs, leaseDurationMs, source } = expiry;
   return {
     evidence: source,
     elapsedMinMs: Math.round(ageMs.min),
-    elapsedMaxMs: finite(ageMs.max),
-    leaseDurationMs,
+    elapsedMaxMs: Number.isFinite(ageMs.max) ? Math.round(ageMs.max) : null,
+    leaseDurationMs: Math.round(leaseDurationMs),
+  };
+}
+
+function remainingOf({ expiry }: Decision): Pick<RejectionRecord, 'remainingMinMs' | 'remainingMaxMs'> {
+  if (!isTimed(expiry)) return { remainingMinMs: null, remainingMaxMs: null };
+  const { ageMs, leaseDurationMs } = expiry;
+  return {
     remainingMinMs: Math.round(Math.max(0, leaseDurationMs - ageMs.max)),
     remainingMaxMs: Math.round(Math.max(0, leaseDurationMs - ageMs.min)),
   };
@@ -121,8 +156,4 @@ function short(text: string): string {
 
 function shortOrNull(text: string | null): string | null {
   return text === null ? null : short(text);
-}
-
-function finite(ms: number): number | null {
-  return Number.isFinite(ms) ? Math.round(ms) : null;
 }

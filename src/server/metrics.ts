@@ -75,6 +75,8 @@ export interface Metrics {
   readonly logLinesDropped: Counter;
   /** Happenings that no Event tells of. */
   readonly eventsDropped: Counter<'cause'>;
+  /** Violations and changes of holder that only the other metrics tell of. */
+  readonly reviewsDropped: Counter<'record'>;
   /** Says where to look up, at each scrape, whether this replica is ready. */
   followReadiness(isReady: () => boolean): void;
 }
@@ -123,6 +125,7 @@ export function createMetrics(
       registers,
     }),
     eventsDropped: createEventsDropped(registry),
+    reviewsDropped: createReviewsDropped(registry),
     followReadiness: createReadinessMetric(registry),
   };
 }
@@ -135,6 +138,17 @@ function createEventsDropped(registry: Registry): Counter<'cause'> {
     registers: [registry],
   });
   for (const cause of ['noRoom', 'notWritten']) dropped.inc({ cause }, 0);
+  return dropped;
+}
+
+function createReviewsDropped(registry: Registry): Counter<'record'> {
+  const dropped = new Counter({
+    name: 'lockwarden_reviews_dropped_total',
+    help: 'Violations and changes of holder that neither log nor Event tells of, since there were too many, by record.',
+    labelNames: ['record'] as const,
+    registers: [registry],
+  });
+  for (const record of ['violation', 'change']) dropped.inc({ record }, 0);
   return dropped;
 }
 

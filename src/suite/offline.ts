@@ -112,7 +112,7 @@ export class OfflineCluster implements TestCluster {
       // The pods of a test are there from its beginning to its end.
       podState: () => Promise.resolve('exists'),
     });
-    return createHandler({ judge, log: { info: ignore, warn: ignore }, countDecision: ignore });
+    return createHandler({ judge, countDecision: ignore });
   }
 
   async #admit(review: Review): Promise<readonly AdmissionReviewResponse['response'][]> {

@@ -57,12 +57,10 @@ const takeover: AdmissionRequest = {
 };
 
 function handler(ownNamespace = 'lockwarden-system') {
-  const lines: { level: string; fields: Record<string, unknown>; message: string }[] = [];
+  const told: { reason: string | undefined; transition: string; requester: string; reviewUid: string }[] = [];
   const counted: string[] = [];
   const answered: string[] = [];
   const isCanary = canaryIn(ownNamespace);
-  const note = (level: string) => (fields: object, message: string) =>
-    void lines.push({ level, fields: { ...fields }, message });
   const handle = createHandler({
     judge: new Judge({
       memories: new LockMemories(),
@@ -71,17 +69,22 @@ function handler(ownNamespace = 'lockwarden-system') {
       isCanary,
       podState: () => Promise.reject(new Error('must not be asked')),
     }),
-    log: { info: note('info'), warn: note('warn') },
     countDecision: (kind, outcome, reason) => void counted.push(`${kind} ${outcome} ${reason}`),
-    countRejection: (policy) => void counted.push(policy),
+    tell: ({ requester }, { violations, transition }, reviewUid) =>
+      void told.push({
+        reason: violations[0]?.reason,
+        transition,
+        requester: requester.username,
+        reviewUid,
+      }),
     canary: { isCanary, count: (outcome) => void answered.push(outcome) },
   });
-  return { handle, lines, counted, answered };
+  return { handle, told, counted, answered };
 }
 
 describe('an admission request', () => {
-  it('that takes a live lock is answered 403 with a sentence, and written down', async () => {
-    const { handle, lines, counted } = handler();
+  it('that takes a live lock is answered 403 with a sentence, and told of', async () => {
+    const { handle, told, counted } = handler();
     const { response } = await handle(takeover);
     expect(response).toMatchObject({
       uid: 'review-1',
@@ -92,54 +95,35 @@ describe('an admission request', () => {
       'held by `a` for 15 s at a time; last renewed 2 s to 4 s ago (by the API server’s stamp); free in at most 13 s',
     );
     expect(response.auditAnnotations).toMatchObject({ reason: 'PrematureTakeover', clause: 'U15' });
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({
-      level: 'warn',
-      message: 'lock write rejected',
-      fields: {
-        lockKind: 'Lease',
-        namespace: 'team',
-        name: 'election',
-        lockUid: 'lock-uid',
-        holder: 'a',
-        wouldBeHolder: 'b',
-        requester: 'system:serviceaccount:team:candidate',
-        pod: 'b-0',
-        podUid: 'pod-b',
-        rule: 'U15',
-        reason: 'PrematureTakeover',
-        evidence: 'stamped',
-        elapsedMinMs: 2000,
-        elapsedMaxMs: 4000,
-        leaseDurationMs: 15_000,
-        reviewUid: 'review-1',
-      },
-    });
-    expect(counted).toEqual(['Lease Deny PrematureTakeover', 'built-in defaults']);
+    const requester = 'system:serviceaccount:team:candidate';
+    expect(told).toEqual([
+      { reason: 'PrematureTakeover', transition: 'takeover', requester, reviewUid: 'review-1' },
+    ]);
+    expect(counted).toEqual(['Lease Deny PrematureTakeover']);
   });
 
-  it('that renews is allowed, and nothing is written down', async () => {
-    const { handle, lines, counted } = handler();
+  it('that renews is allowed, and has nothing in it to object to', async () => {
+    const { handle, told, counted } = handler();
     const object = lease('a', '2026-03-01T12:00:03.250000Z', { acquireTime: renewedAt });
     const { response } = await handle({ ...takeover, object });
     expect(response).toEqual({ uid: 'review-1', allowed: true });
-    expect(lines).toEqual([]);
+    expect(told).toMatchObject([{ reason: undefined, transition: 'renew' }]);
     expect(counted).toEqual(['Lease Allow None']);
   });
 
-  it('that renews oddly is warned about, and still nothing is written down', async () => {
-    const { handle, lines } = handler();
+  it('that renews oddly is warned about', async () => {
+    const { handle, told } = handler();
     const { response } = await handle({
       ...takeover,
       object: lease('a', '2026-03-01T11:59:59.250000Z', { acquireTime: renewedAt }),
     });
     expect(response.allowed).toBe(true);
     expect(response.warnings?.[0]).toContain('RenewTimeBackward');
-    expect(lines).toEqual([]);
+    expect(told).toMatchObject([{ reason: 'RenewTimeBackward', transition: 'renew' }]);
   });
 
-  it('that takes a lock in doubt is allowed with a warning, and the doubt is written down', async () => {
-    const { handle, lines, counted } = handler();
+  it('that takes a lock in doubt is allowed with a warning, and the doubt is told of', async () => {
+    const { handle, told, counted } = handler();
     const oldObject = lease('a', '2026-03-01T13:00:00.250000Z');
     const stamped = {
       ...oldObject,
@@ -147,13 +131,7 @@ describe('an admission request', () => {
     };
     const { response } = await handle({ ...takeover, oldObject: stamped });
     expect(response).toMatchObject({ allowed: true, auditAnnotations: { reason: 'UncertainExpiry' } });
-    expect(lines).toMatchObject([
-      {
-        level: 'info',
-        message: 'lock write allowed with a warning',
-        fields: { rule: 'U13', reviewUid: 'review-1' },
-      },
-    ]);
+    expect(told).toMatchObject([{ reason: 'UncertainExpiry', reviewUid: 'review-1' }]);
     expect(counted).toEqual(['Lease Warn UncertainExpiry']);
   });
 
@@ -164,10 +142,10 @@ describe('an admission request', () => {
   });
 
   it('about a lock that is not guarded is allowed without a word', async () => {
-    const { handle, lines } = handler();
+    const { handle, told } = handler();
     const { response } = await handle({ ...takeover, namespace: 'kube-system' });
     expect(response).toEqual({ uid: 'review-1', allowed: true });
-    expect(lines).toEqual([]);
+    expect(told).toEqual([]);
   });
 });
 
@@ -177,18 +155,18 @@ describe('an attempt on the canary', () => {
   it.each(['team', 'kube-system'])(
     'in the own namespace %s is refused, and told to nobody',
     async (namespace) => {
-      const { handle, lines, counted, answered } = handler(namespace);
+      const { handle, told, counted, answered } = handler(namespace);
       const { response } = await handle({ ...attempt, namespace });
       expect(response.status).toMatchObject({
         code: 403,
         message: expect.stringContaining('[lockwarden U15 PrematureTakeover, built-in canary]') as string,
       });
-      expect([lines, counted, answered]).toEqual([[], [], ['Deny']]);
+      expect([told, counted, answered]).toEqual([[], [], ['Deny']]);
     },
   );
 
   it('that is not refused passes with a warning, so that it is not taken for one that nobody was asked about', async () => {
-    const { handle, lines, answered } = handler('team');
+    const { handle, told, answered } = handler('team');
     const freed = lease('a', renewedAt, { holderIdentity: '' });
     const { response } = await handle({ ...attempt, oldObject: freed });
     expect(response).toEqual({
@@ -196,7 +174,7 @@ describe('an attempt on the canary', () => {
       allowed: true,
       warnings: ['lockwarden did not refuse an attempt on its canary: it found nothing wrong'],
     });
-    expect([lines, answered]).toEqual([[], ['Allow']]);
+    expect([told, answered]).toEqual([[], ['Allow']]);
   });
 
   it('that is to be stored is none: the own namespace is nobody’s to judge', async () => {

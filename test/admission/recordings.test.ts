@@ -8,6 +8,8 @@ import { Judge } from '../../src/admission/judge.ts';
 import { LockMemories } from '../../src/admission/lock-memories.ts';
 import { monotonicMs, serverMs } from '../../src/core/time.ts';
 import { toLockWrite } from '../../src/locks/write.ts';
+import { rejectionRecord } from '../../src/review/record.ts';
+import type { RejectionRecord } from '../../src/review/record-schema.ts';
 import { builtInSettings } from '../../src/policy/built-in.ts';
 import { recordings, writesOf, type RecordedWrite } from '../support/recordings.ts';
 
@@ -23,8 +25,7 @@ async function judge(
 ) {
   let nowMs = 0;
   let memories = new LockMemories();
-  const told: { fields: object; message: string }[] = [];
-  const log = (fields: object, message: string): void => void told.push({ fields, message });
+  const told: RejectionRecord[] = [];
   const transitions: string[] = [];
   for (const { atMs, stored, request } of writes) {
     nowMs = atMs;
@@ -38,8 +39,11 @@ async function judge(
         settingsFor: (lock) => builtInSettings(lock, 'lockwarden-system'),
         podState: () => Promise.resolve('exists'),
       }),
-      log: { info: log, warn: log },
       countDecision: (_kind, outcome, reason) => void transitions.push(`${outcome} ${reason}`),
+      tell: (write, decision, reviewUid) => {
+        const record = rejectionRecord(write, decision, { reviewUid, instance: 'replica-0', atMs: nowMs });
+        if (record !== null) told.push(record);
+      },
     });
     const answer = await handle(request);
     expect(answer.response, `${request.uid}: ${JSON.stringify(answer.response)}`).toMatchObject({
@@ -63,12 +67,12 @@ describe('every write that was recorded of a real client is allowed', () => {
       const writes = writesOf(name);
       expect(writes.length).toBeGreaterThan(20);
       const { told } = await judge(writes, behaviour);
-      expect(told.filter((each) => each.message === 'lock write rejected')).toEqual([]);
+      expect(told.filter(({ enforcement }) => enforcement === 'Deny')).toEqual([]);
       // A client in step with its own clock is not even warned, but for what it really does oddly.
       const surprising = told.filter(
-        (each) =>
-          !('reason' in each.fields) ||
-          !['TransitionsOdd', 'UncertainExpiry'].includes(String(each.fields.reason)),
+        ({ reason, transition }) =>
+          !['TransitionsOdd', 'UncertainExpiry'].includes(reason) &&
+          !['renew', 'unchanged'].includes(transition),
       );
       expect(surprising).toEqual([]);
     });

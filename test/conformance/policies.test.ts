@@ -142,9 +142,7 @@ describe('enforcement', () => {
       expect(await tryTheft(lock)).toMatchObject({ status: 200, warnings: [] });
     }, inForce);
     expect(
-      ground
-        .lines()
-        .filter(({ msg, name }) => msg === 'lock write allowed and recorded' && name === lock.name),
+      ground.lines().filter(({ msg, name }) => msg === 'lock write audited' && name === lock.name),
     ).not.toEqual([]);
     await vi.waitFor(async () => {
       const events = (await readFile(ground.auditLog, 'utf8'))

@@ -142,6 +142,23 @@ test('ask after the pod that a lock is taken from', { timeout: 120_000 }, async 
   for (const each of [holder, thief]) each?.close();
 });
 
+test('show refusals on the lock, wherever it is', { timeout: 120_000 }, async () => {
+  const namespace = await createTestNamespace(controlPlane.kubeconfig, 'rights-events');
+  await namespace.serviceAccount('candidate');
+  const [holder, thief] = await Promise.all(
+    ['holder', 'thief'].map((name) => createCandidate(namespace, 'candidate', name)),
+  );
+  expect(await holder!.create('lock', 600)).toBeNull();
+  const isEvent = (use: Use): boolean => use.resource === 'events' && use.namespace === namespace.name;
+  // What happens again is counted in the Event that is there.
+  await vi.waitFor(async () => {
+    expect(await thief!.take('lock')).toMatchObject({ status: 403 });
+    const verbs = (await uses()).filter((use) => isEvent(use) && use.code < 300).map(({ verb }) => verb);
+    expect(new Set(verbs)).toEqual(new Set(['create', 'patch']));
+  }, patience);
+  for (const each of [holder, thief]) each?.close();
+});
+
 test('rotate leaf and authority, twice, and tell of it in Events', { timeout: 180_000 }, async () => {
   const authority = new ClusterAuthority(client);
   await authority.untilRegistered();

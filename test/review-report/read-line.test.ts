@@ -2,13 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { clauseSentence, namedClauses } from '../../src/review-report/clauses.ts';
 import { readLine } from '../../src/review-report/read-line.ts';
+import { rejectionRecordSchema } from '../../src/review/record-schema.ts';
 import { read } from '../style/tree.ts';
 import { at, changed, changeLine, lineOf } from './support/night.ts';
 
 const line = await lineOf();
 
 describe('a line of a log', () => {
-  it('that the real logger wrote about a real refusal is one, with defaults for keys it does not have', () => {
+  it('that the real logger wrote about a real refusal is its record', () => {
     const entry = readLine(line);
     expect(entry).toMatchObject({
       kind: 'rejection',
@@ -19,9 +20,27 @@ describe('a line of a log', () => {
       },
     });
     const { record } = entry as Extract<typeof entry, { kind: 'rejection' }>;
-    expect(Date.parse(record.firstSeen)).toBe(Date.parse((JSON.parse(line) as { time: string }).time));
-    expect(record.lastSeen).toBe(record.firstSeen);
+    expect(rejectionRecordSchema.parse(record)).toEqual(record);
     expect(Object.keys(record)).not.toContain('level');
+  });
+
+  it('of version 0.1.0 is one, with defaults for keys it does not have', () => {
+    const { firstSeen, lastSeen, count, enforcement, instance, ...old } = JSON.parse(line) as Record<
+      string,
+      unknown
+    >;
+    expect([firstSeen, lastSeen, count, enforcement, instance]).not.toContain(undefined);
+    const at = (old['time'] as string).slice(0, 23);
+    expect(readLine(JSON.stringify(old))).toMatchObject({
+      kind: 'rejection',
+      atMs: Date.parse(old['time'] as string),
+      record: {
+        enforcement: 'Deny',
+        count: 1,
+        instance: '',
+        firstSeen: expect.stringContaining(at) as string,
+      },
+    });
   });
 
   it.each([

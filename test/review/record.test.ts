@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Decision } from '../../src/core/decision.ts';
 import type { LockState, LockWrite } from '../../src/core/lock.ts';
-import { rejectionMessage, rejectionRecord } from '../../src/review/record.ts';
+import { changeRecord, recordMessages, rejectionRecord } from '../../src/review/record.ts';
+import { rejectionRecordSchema } from '../../src/review/record-schema.ts';
 import { printable } from '../../src/review/text.ts';
 
 function state(holder: string | null): LockState {
@@ -43,10 +44,20 @@ const decision: Decision = {
   question: null,
 };
 
-describe('the record of a refusal', () => {
+const judged = {
+  reviewUid: 'review-uid',
+  instance: 'replica-0',
+  atMs: Date.parse('2026-03-01T03:12:03.250Z'),
+};
+
+describe('the record of a violation', () => {
   it('has the agreed keys, and a constant message', () => {
-    expect(rejectionMessage).toBe('lock write rejected');
-    expect(rejectionRecord(write, decision, 'review-uid')).toEqual({
+    expect(recordMessages).toEqual({
+      Deny: 'lock write rejected',
+      Warn: 'lock write warned about',
+      Audit: 'lock write audited',
+    });
+    expect(rejectionRecord(write, decision, judged)).toEqual({
       recordVersion: 1,
       lockKind: 'Lease',
       namespace: 'apps',
@@ -72,6 +83,11 @@ describe('the record of a refusal', () => {
       remainingMaxMs: 12_000,
       reviewUid: 'review-uid',
       dryRun: false,
+      enforcement: 'Deny',
+      instance: 'replica-0',
+      count: 1,
+      firstSeen: '2026-03-01T03:12:03.250Z',
+      lastSeen: '2026-03-01T03:12:03.250Z',
     });
   });
 
@@ -79,14 +95,14 @@ describe('the record of a refusal', () => {
     const { expiry } = decision;
     if (!('ageMs' in expiry)) throw new Error('the decision has an age');
     const unbounded = { ...decision, expiry: { ...expiry, ageMs: { min: 0, max: Infinity } } };
-    expect(rejectionRecord(write, unbounded, 'r')).toMatchObject({
+    expect(rejectionRecord(write, unbounded, judged)).toMatchObject({
       elapsedMinMs: 0,
       elapsedMaxMs: null,
       remainingMinMs: 0,
       remainingMaxMs: 15_000,
     });
     const stranger = { ...write, requester: { ...write.requester, pod: null }, after: null };
-    expect(rejectionRecord(stranger, { ...decision, expiry: { verdict: 'untimed' } }, 'r')).toMatchObject({
+    expect(rejectionRecord(stranger, { ...decision, expiry: { verdict: 'untimed' } }, judged)).toMatchObject({
       holder: 'a',
       wouldBeHolder: null,
       pod: null,
@@ -105,12 +121,12 @@ describe('the record of a refusal', () => {
       before: null,
       after: { ...state('b'), uid: 'new' },
     } as const;
-    expect(rejectionRecord(creation, decision, 'r')).toMatchObject({
+    expect(rejectionRecord(creation, decision, judged)).toMatchObject({
       holder: 'a',
       wouldBeHolder: 'b',
       lockUid: 'new',
     });
-    expect(rejectionRecord({ ...creation, after: null }, decision, 'r')).toMatchObject({ lockUid: '' });
+    expect(rejectionRecord({ ...creation, after: null }, decision, judged)).toMatchObject({ lockUid: '' });
   });
 
   it('is bounded and printable, whatever the writers wrote', () => {
@@ -126,7 +142,7 @@ describe('the record of a refusal', () => {
         ...decision,
         violations: [{ clause: 'U15', reason: 'PrematureTakeover', enforcement: 'Deny', message: evil }],
       },
-      evil,
+      { ...judged, reviewUid: evil },
     );
     for (const key of ['name', 'wouldBeHolder', 'requester', 'reviewUid'] as const) {
       expect(record?.[key]).toHaveLength(256);
@@ -135,9 +151,58 @@ describe('the record of a refusal', () => {
     expect(record?.detail).toHaveLength(1024);
   });
 
-  it('is not made for what is let pass', () => {
-    expect(rejectionRecord(write, { ...decision, outcome: 'Allow' }, 'r')).toBeNull();
-    expect(rejectionRecord(write, { ...decision, violations: [] }, 'r')).toBeNull();
+  it.each(['Warn', 'Audit'] as const)('is made for what passed with %s, too', (enforcement) => {
+    const violations = [{ ...decision.violations[0], enforcement }] as Decision['violations'];
+    const passed = { ...decision, outcome: 'Allow', violations } as const;
+    expect(rejectionRecord(write, passed, judged)).toMatchObject({
+      enforcement,
+      reason: 'PrematureTakeover',
+    });
+  });
+
+  it('is not made where nothing was found', () => {
+    expect(rejectionRecord(write, { ...decision, violations: [] }, judged)).toBeNull();
+  });
+
+  it('is what its schema says, also when nothing is known and texts are evil', () => {
+    const evil = `\u001b[2J${'x'.repeat(5_000)}`;
+    const requester = { username: evil, groups: [evil], pod: { name: evil, uid: evil } };
+    const worst = { ...write, before: null, after: state(evil), requester };
+    const untimed = { ...decision, expiry: { verdict: 'untimed' } } as const;
+    for (const record of [
+      rejectionRecord(write, decision, judged),
+      rejectionRecord(worst, untimed, { ...judged, instance: evil }),
+    ])
+      expect(rejectionRecordSchema.parse(record)).toEqual(record);
+  });
+});
+
+describe('the record of a change of holder', () => {
+  const allowed = { ...decision, outcome: 'Allow', violations: [] } as const;
+
+  it('says who held the lock, who does now, and by what evidence', () => {
+    expect(changeRecord(write, allowed, judged)).toEqual({
+      ...{ lockKind: 'Lease', namespace: 'apps', name: 'controller', lockUid: 'lease-uid' },
+      ...{ operation: 'UPDATE', transition: 'takeover', holder: 'a', newHolder: 'b', leaseTransitions: 1 },
+      ...{ requester: 'system:serviceaccount:apps:x', pod: 'x-1', reviewUid: 'review-uid' },
+      ...{ evidence: 'observed', elapsedMinMs: 3_000, elapsedMaxMs: 4_201, leaseDurationMs: 15_000 },
+      instance: 'replica-0',
+    });
+  });
+
+  it.each([
+    ['a release', { ...write, after: state(null) }, 'a', null],
+    ['a deletion', { ...write, operation: 'DELETE', after: null }, 'a', null],
+    ['an acquisition', { ...write, before: state(null) }, null, 'b'],
+    ['a creation', { ...write, operation: 'CREATE', before: null }, null, 'b'],
+  ] as const)('is made for %s', (_what, each, holder, newHolder) => {
+    expect(changeRecord(each, allowed, judged)).toMatchObject({ holder, newHolder });
+  });
+
+  it('is not made where the holder stays, or nothing was stored', () => {
+    expect(changeRecord({ ...write, after: state('a') }, allowed, judged)).toBeNull();
+    expect(changeRecord({ ...write, dryRun: true }, allowed, judged)).toBeNull();
+    expect(changeRecord(write, decision, judged)).toBeNull();
   });
 });
 

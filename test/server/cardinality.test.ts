@@ -84,9 +84,8 @@ function replica() {
       metrics.decisions.judged(...judged);
     },
   });
-  const log = { info: () => undefined, warn: () => undefined };
   const { countDecision } = metrics.decisions;
-  return { metrics, memories, handle: createHandler({ judge, log, countDecision }) };
+  return { metrics, memories, handle: createHandler({ judge, countDecision }) };
 }
 
 async function attack({ memories, handle }: ReturnType<typeof replica>, from: number, to: number) {

@@ -49,6 +49,7 @@ describe('the metrics', () => {
       'lockwarden_lock_holders',
       'lockwarden_log_lines_dropped_total',
       'lockwarden_ready',
+      'lockwarden_reviews_dropped_total',
       'lockwarden_server_clock_width_seconds',
       'lockwarden_shared_facts_dropped_total',
       'lockwarden_shared_facts_published_total',

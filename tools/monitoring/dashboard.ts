@@ -259,7 +259,7 @@ const rows: readonly Row[] = [
       ),
       graph(
         'Lost',
-        'Log lines and Events that were not written.',
+        'Log lines, Events and records that were not written.',
         'short',
         query(
           `sum by (instance) (increase(lockwarden_log_lines_dropped_total{${chosen}}[$__rate_interval]))`,
@@ -268,6 +268,10 @@ const rows: readonly Row[] = [
         query(
           `sum by (instance, cause) (increase(lockwarden_events_dropped_total{${chosen}}[$__rate_interval]))`,
           '{{instance}}: Events ({{cause}})',
+        ),
+        query(
+          `sum by (instance, record) (increase(lockwarden_reviews_dropped_total{${chosen}}[$__rate_interval]))`,
+          '{{instance}}: records ({{record}})',
         ),
       ),
       graph(

@@ -8,7 +8,8 @@ import { serveConfigOf, type ServeConfig, type ServeOptions } from '../../../src
 import { Guard } from '../../../src/guard/guard.ts';
 import { createKubeClient, type KubeClient } from '../../../src/kube/client.ts';
 import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts';
-import { rejectionMessage, type RejectionRecord } from '../../../src/review/record.ts';
+import { rejectionMessage } from '../../../src/review/record.ts';
+import type { RejectionRecord } from '../../../src/review/record-schema.ts';
 import { failureOf, leaderAnnotation } from '../../kube/support/cluster.ts';
 
 /** A line of the log. */

@@ -85,7 +85,7 @@ export class Replica {
       settingsFor: () => builtInDefaults,
       podState: (pod) => pods.podState(pod.namespace, pod.name, pod.uid),
     });
-    this.handler = createHandler({ judge, log, countDecision: () => undefined });
+    this.handler = createHandler({ judge, countDecision: () => undefined });
     this.#parts = [samples, watch, this.shared];
     this.#synced = [locks, facts, time].map((each) => each?.promise ?? Promise.resolve());
   }

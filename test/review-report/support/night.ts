@@ -8,6 +8,7 @@ import { LockMemories } from '../../../src/admission/lock-memories.ts';
 import type { AdmissionRequest } from '../../../src/admission/review.ts';
 import { monotonicMs } from '../../../src/core/time.ts';
 import { builtInSettings } from '../../../src/policy/built-in.ts';
+import { GuardReviews } from '../../../src/guard/reviews.ts';
 import { createLogging } from '../../../src/review/logger.ts';
 
 /** A takeover of a live lock. */
@@ -77,6 +78,15 @@ export async function lineOf(theft: Theft = {}): Promise<string> {
   const fd = openSync(path, 'w');
   try {
     const logging = createLogging({ level: 'info', fd, pretty: false });
+    const reviews = new GuardReviews({
+      instance: 'replica-0',
+      clock: { monotonicMs: () => monotonicMs(0) },
+      nowMs: () => Date.parse('2026-03-01T03:12:03.250Z'),
+      log: logging.log,
+      recordEvent: () => undefined,
+      countRejection: () => undefined,
+      onDrop: () => undefined,
+    });
     const handle = createHandler({
       judge: new Judge({
         memories: new LockMemories(),
@@ -85,8 +95,10 @@ export async function lineOf(theft: Theft = {}): Promise<string> {
         isCanary: () => false,
         podState: () => Promise.reject(new Error('must not be asked')),
       }),
-      log: logging.log,
       countDecision: () => undefined,
+      tell: (...judged) => {
+        reviews.judged(...judged);
+      },
     });
     await handle(requestOf(theft));
     await logging.close();
@@ -97,9 +109,10 @@ export async function lineOf(theft: Theft = {}): Promise<string> {
   }
 }
 
-/** The same line with other fields. */
+/** The same line with other fields; with another `time`, the write was seen then. */
 export function changed(line: string, fields: object): string {
-  return JSON.stringify({ ...(JSON.parse(line) as object), ...fields });
+  const seen = 'time' in fields ? { firstSeen: fields.time, lastSeen: fields.time } : {};
+  return JSON.stringify({ ...(JSON.parse(line) as object), ...seen, ...fields });
 }
 
 /** `HH:MM:SS` of the night. */

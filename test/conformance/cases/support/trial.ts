@@ -7,7 +7,7 @@ import type { Clause } from '../../../../src/core/decision.ts';
 import { reasons, type Reason } from '../../../../src/core/reasons.ts';
 import { builtInDefaults } from '../../../../src/core/settings.ts';
 import { objectAt, stringAt, type JsonObject } from '../../../../src/kube/json.ts';
-import type { RejectionRecord } from '../../../../src/review/record.ts';
+import type { RejectionRecord } from '../../../../src/review/record-schema.ts';
 import { leaderAnnotation, microTime, type Plural } from '../../../kube/support/cluster.ts';
 import { messageOf, type Answer, type Place, type Writer } from './writer.ts';
 

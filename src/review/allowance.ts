@@ -1,0 +1,38 @@
+/** How many of something may be told of: a burst after a pause, and so many a second for ever. Pure. */
+import type { MonotonicMs } from '../core/time.ts';
+
+/** Bounds of an allowance. */
+export interface AllowanceLimits {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+/** Keeps count of what was taken. */
+export class Allowance {
+  readonly #limits: AllowanceLimits;
+  #left: number;
+  #countedAt: MonotonicMs | null = null;
+
+  constructor(limits: AllowanceLimits) {
+    this.#limits = limits;
+    this.#left = limits.burst;
+  }
+
+  /** Whether one more may be, and takes it. */
+  take(now: MonotonicMs): boolean {
+    const { burst, perSecond } = this.#limits;
+    const earned = this.#countedAt === null ? 0 : (Math.max(0, now - this.#countedAt) / 1000) * perSecond;
+    this.#left = Math.min(burst, this.#left + earned);
+    this.#countedAt = now;
+    if (this.#left < 1) return false;
+    this.#left -= 1;
+    return true;
+  }
+
+  /** Whether it is as it was at the beginning. */
+  isWhole(now: MonotonicMs): boolean {
+    const { burst, perSecond } = this.#limits;
+    if (this.#countedAt === null) return true;
+    return this.#left + ((now - this.#countedAt) / 1000) * perSecond >= burst;
+  }
+}
