@@ -30,6 +30,8 @@ export interface ElectorOptions {
   readonly retryPeriodMs?: number;
   /** Default: false, as in client-go. */
   readonly releaseOnCancel?: boolean;
+  /** Takes every lease for one of this length, whatever its holder promised: a bug, to be refused. Whole seconds. */
+  readonly impatienceMs?: number;
 }
 
 /** LIMIT: several lease durations of the longest election that is played or tested. */
@@ -165,5 +167,6 @@ function flagsOf(options: ElectorOptions): string[] {
     `--renew-deadline=${renewDeadlineMs}ms`,
     `--retry-period=${retryPeriodMs}ms`,
     `--release-on-cancel=${options.releaseOnCancel ?? false}`,
+    `--impatience=${options.impatienceMs ?? 0}ms`,
   ];
 }

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
+import { hostname } from 'node:os';
 
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
@@ -233,6 +234,11 @@ describe('serving', () => {
         remainingMaxMs: expect.any(Number) as number,
         reviewUid: anyOf(/^[\da-f-]{36}$/),
         dryRun: false,
+        enforcement: 'Deny',
+        instance: hostname(),
+        count: 1,
+        firstSeen: anyOf(/^\d{4}-\d\d-\d\dT[\d:.]{12}Z$/),
+        lastSeen: lockwarden.rejections()[0]?.['firstSeen'],
       },
     ]);
     const msOf = (key: string): number => Number(lockwarden.rejections()[0]?.[key]);

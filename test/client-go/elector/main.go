@@ -38,6 +38,7 @@ type options struct {
 	renewDeadline   time.Duration
 	retryPeriod     time.Duration
 	releaseOnCancel bool
+	impatience      time.Duration
 }
 
 func main() {
@@ -73,6 +74,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.renewDeadline, "renew-deadline", 10*time.Second, "how long the holder keeps trying to renew")
 	flags.DurationVar(&o.retryPeriod, "retry-period", 2*time.Second, "pause between tries")
 	flags.BoolVar(&o.releaseOnCancel, "release-on-cancel", false, "release the lock on SIGTERM")
+	flags.DurationVar(&o.impatience, "impatience", 0, "take every lease for one of this length, whatever its holder promised: a bug, to be refused")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -92,6 +94,9 @@ func run(ctx context.Context, o options, events *eventWriter) error {
 		resourcelock.ResourceLockConfig{Identity: o.identity}, config, o.renewDeadline)
 	if err != nil {
 		return err
+	}
+	if o.impatience > 0 {
+		lock = impatientLock{Interface: lock, seconds: int(o.impatience / time.Second)}
 	}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock:            lock,

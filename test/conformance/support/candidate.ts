@@ -18,8 +18,8 @@ export interface Candidate {
   create(lock: string, leaseDurationSeconds: number): Promise<KubeError | null>;
   /** Renews what it holds. */
   renew(lock: string): Promise<KubeError | null>;
-  /** Puts itself in the place of whoever holds the lock, at once. */
-  take(lock: string): Promise<KubeError | null>;
+  /** Puts itself, or `as` whoever, in the place of whoever holds the lock, at once. */
+  take(lock: string, as?: string): Promise<KubeError | null>;
   close(): void;
 }
 
@@ -55,11 +55,11 @@ export async function createCandidate(
         if (holderIdentity !== name) throw new Error(`${name} does not hold ${lock}`);
         return { renewTime: microTime() };
       }),
-    take: (lock) =>
+    take: (lock, as = name) =>
       put(lock, ({ leaseTransitions }) => {
         const renewTime = microTime();
         return {
-          holderIdentity: name,
+          holderIdentity: as,
           acquireTime: renewTime,
           renewTime,
           leaseTransitions: Number(leaseTransitions) + 1,
