@@ -4,6 +4,7 @@
  */
 import { pino, stdTimeFunctions, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { changeMessage } from './record.ts';
 import { LineSink } from './sink.ts';
 
 /** Levels of the log, from the least to the most. */
@@ -86,24 +87,26 @@ function withoutSecrets(line: string): string {
 /** Keys of a rejection whose meaning is in its sentence (`detail`), or which only programs read: they read JSON. */
 const unreadKeys = [
   ...['recordVersion', 'namespace', 'name', 'lockUid', 'operation', 'transition', 'holder', 'podUid', 'rule'],
-  ...['policy', 'alsoViolated', 'evidence', 'elapsedMinMs', 'elapsedMaxMs', 'leaseDurationMs'],
-  ...[
-    'remainingMinMs',
-    'remainingMaxMs',
-    'dryRun',
-    'enforcement',
-    'count',
-    'firstSeen',
-    'lastSeen',
-    'instance',
-  ],
+  ...['policy', 'alsoViolated', 'evidence', 'elapsedMinMs', 'elapsedMaxMs', 'leaseDurationMs', 'newHolder'],
+  ...['remainingMinMs', 'remainingMaxMs', 'dryRun', 'enforcement', 'firstSeen', 'lastSeen', 'instance'],
+  ...['count', 'leaseTransitions'],
 ];
+
+/** What a person reads of a line. A change of holder has no sentence of its own, as a violation has. */
+function sentenceOf(line: Readonly<Record<string, unknown>>, messageKey: string): string {
+  const message = String(line[messageKey]);
+  if (message !== changeMessage) return message;
+  const { namespace, name, holder, newHolder } = line;
+  const who = (identity: unknown): string => (typeof identity === 'string' ? identity : 'nobody');
+  return `${message}: ${String(namespace)}/${String(name)}, from ${who(holder)} to ${who(newHolder)}`;
+}
 
 function prettyLine(): (line: string) => string {
   const pretty = prettyFactory({
     colorize: true,
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
+    messageFormat: sentenceOf,
     ignore: unreadKeys.join(','),
   });
   return (line) => {

@@ -77,6 +77,21 @@ describe('the log', () => {
     expect(text).not.toContain('"level"');
   });
 
+  it('says on a terminal whom a lock went to', async () => {
+    const change = { namespace: 'team', name: 'orders', holder: null, newHolder: 'a-0' };
+    const text = await logged(
+      (log) => {
+        log.info(change, 'lock changed hands');
+        log.info({ ...change, holder: 'a-0', newHolder: null }, 'lock changed hands');
+        log.warn({ ...change, detail: 'held by `a-0`' }, 'lock write rejected');
+      },
+      { pretty: true },
+    );
+    expect(text).toContain('lock changed hands: team/orders, from nobody to a-0');
+    expect(text).toContain('lock changed hands: team/orders, from a-0 to nobody');
+    expect(text).toMatch(/lock write rejected.*held by `a-0`/);
+  });
+
   it('shows no credentials, under whatever name or in whatever text they come', async () => {
     const jwt = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl-_';
     const key = '-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----';
