@@ -14,7 +14,7 @@ import { Watch, type WatchSink } from '../kube/watch.ts';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../policy/api.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { counted } from '../preflight/conclusion.ts';
-import { watchedWrite, type SeenWrite } from '../preflight/seen.ts';
+import { watchedWrite, type SeenWrite } from '../audit-log/seen.ts';
 import { policiesInto } from './listed-policies.ts';
 
 /** Who is told. */

@@ -1,5 +1,5 @@
 /** The lines of a file that others wrote: bounded, whatever is in it. */
-import type { LogLine } from '../preflight/audit-log.ts';
+import type { LogLine } from '../audit-log/line.ts';
 
 const lineFeed = 0x0a;
 

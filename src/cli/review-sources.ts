@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { LockwardenError } from '../errors.ts';
-import type { LogLine } from '../preflight/audit-log.ts';
+import type { LogLine } from '../audit-log/line.ts';
 import { counted } from '../preflight/conclusion.ts';
 import type { Entry } from '../review-report/entry.ts';
 import { readLine } from '../review-report/read-line.ts';

@@ -13,7 +13,7 @@ import type { Interval, MonotonicMs, ServerMs } from '../core/time.ts';
 import { carriesRecord } from '../locks/annotation.ts';
 import type { JsonObject } from '../locks/json.ts';
 import { readLock } from '../locks/registry.ts';
-import type { SeenWrite } from '../preflight/seen.ts';
+import type { SeenWrite } from '../audit-log/seen.ts';
 import { Tally } from '../preflight/tally.ts';
 
 /** LIMIT: as many as the memory of a replica: more than a cluster of 5,000 nodes has. */

@@ -1,8 +1,9 @@
 /** An audit log, event by event, told to a preflight; and what of it could not be used. */
+import { readAuditEvent } from '../audit-log/event.ts';
+import type { LogLine } from '../audit-log/line.ts';
+import type { SeenWrite } from '../audit-log/seen.ts';
 import { serverMs } from '../core/time.ts';
-import { readAuditEvent } from './audit-event.ts';
 import type { Preflight } from './preflight.ts';
-import type { SeenWrite } from './seen.ts';
 
 /** What was read. */
 export interface AuditCounts {
@@ -24,9 +25,6 @@ export interface AuditCounts {
   /** The last line is not complete, as in a log that is still being written. */
   readonly isCut: boolean;
 }
-
-/** A line of a log: its text, or why there is none. */
-export type LogLine = { readonly text: string; readonly complete: boolean } | { readonly tooLong: true };
 
 /** Reads lines. */
 export class AuditLog {
@@ -82,8 +80,11 @@ export class AuditLog {
         this.#notEvents += 1;
         return;
       case 'other':
+      case 'unfinished':
         this.#other += 1;
         return;
+      // What was stored is what the form of a client and its stamps are read from.
+      case 'sent':
       case 'no-objects': {
         const key = `${reading.resource} at ${reading.level}`;
         this.#withoutObjects.set(key, (this.#withoutObjects.get(key) ?? 0) + 1);

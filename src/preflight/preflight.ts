@@ -19,7 +19,7 @@ import { builtInSettings } from '../policy/built-in.ts';
 import type { PolicyStore } from '../policy/store.ts';
 import { wouldCall, type WouldCall } from './calls.ts';
 import { effectOf, isOnlyStrictlyDenied, verdictOf, withoutRequester } from './judging.ts';
-import type { SeenWrite } from './seen.ts';
+import type { SeenWrite } from '../audit-log/seen.ts';
 import { Tally } from './tally.ts';
 
 /** What it judges by. */

@@ -8,7 +8,7 @@ import { Cadence } from './cadence.ts';
 import { clientFormOf, type ClientForm } from './client-form.ts';
 import { ClockOffset, offsetBy } from './clock-offset.ts';
 import { Offences } from './offences.ts';
-import type { SeenWrite } from './seen.ts';
+import type { SeenWrite } from '../audit-log/seen.ts';
 
 /** LIMIT: replicas of one program go by one name; a handful of names is a handful of programs. */
 const agentsMax = 8;

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { systemClock } from '../../src/clock.ts';
 import { preflight, type PreflightIo, type PreflightOptions } from '../../src/cli/preflight.ts';
 import { logLines } from '../../src/cli/log-lines.ts';
-import type { LogLine } from '../../src/preflight/audit-log.ts';
+import type { LogLine } from '../../src/audit-log/line.ts';
 import {
   failure,
   kubeconfigText,

@@ -6,7 +6,7 @@ import type { JsonObject } from '../../../src/locks/json.ts';
 import { LockBook } from '../../../src/locks-report/lock-book.ts';
 import { PodBook } from '../../../src/locks-report/pods.ts';
 import { rowsAt, type LockRow, type RowSources } from '../../../src/locks-report/report.ts';
-import { watchedWrite, type SeenWrite } from '../../../src/preflight/seen.ts';
+import { watchedWrite, type SeenWrite } from '../../../src/audit-log/seen.ts';
 import { PolicyStore } from '../../../src/policy/store.ts';
 
 /** The API server's time at the monotonic clock's 0. */

@@ -7,7 +7,7 @@ import { AuditLog } from '../../../src/preflight/audit-log.ts';
 import type { LockReport, ReportSource } from '../../../src/preflight/lock-report.ts';
 import { Preflight } from '../../../src/preflight/preflight.ts';
 import { reportOf, type PreflightReport } from '../../../src/preflight/report.ts';
-import { watchedWrite } from '../../../src/preflight/seen.ts';
+import { watchedWrite } from '../../../src/audit-log/seen.ts';
 import { readPolicyFile } from '../../../src/suite/manifests.ts';
 import type { RecordedWrite } from '../../support/recordings.ts';
 import type { AuditEvent } from './audit-events.ts';

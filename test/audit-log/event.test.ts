@@ -1,9 +1,9 @@
 /** One line of an audit log at a time: what it tells, and what it does not. */
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/locks/json.ts';
-import { readAuditEvent, type AuditReading } from '../../src/preflight/audit-event.ts';
-import type { SeenWrite } from '../../src/preflight/seen.ts';
-import { eventsOf } from './support/audit-events.ts';
+import { readAuditEvent, type AuditReading } from '../../src/audit-log/event.ts';
+import type { SeenWrite } from '../../src/audit-log/seen.ts';
+import { eventsOf } from '../preflight/support/audit-events.ts';
 
 const [creation, lostCreation, renewal] = eventsOf('go-lease') as [JsonObject, JsonObject, JsonObject];
 
@@ -82,7 +82,6 @@ describe('an audit event', () => {
 
   it.each([
     ['another verb', { verb: 'get' }],
-    ['an earlier stage', { stage: 'RequestReceived' }],
     ['another kind', { objectRef: { resource: 'pods', namespace: 'n', name: 'p' } }],
     [
       'a resource that a kind of lock shares its name with',
@@ -97,9 +96,46 @@ describe('an audit event', () => {
     expect(readAuditEvent({ ...renewal, ...change })).toEqual({ kind: 'other' });
   });
 
+  it('of an earlier stage is left to the event of the answer', () => {
+    expect(readAuditEvent({ ...renewal, stage: 'RequestReceived' })).toEqual({ kind: 'unfinished' });
+  });
+
+  it('with only what was sent says so, and whether that is a patch', () => {
+    const { requestObject } = renewal as { requestObject: JsonObject };
+    const sent = { level: 'Request', responseObject: undefined };
+    const told = { kind: 'sent', level: 'Request', resource: 'leases', isPatch: false };
+    expect(readAuditEvent({ ...renewal, ...sent })).toMatchObject({
+      ...told,
+      write: { operation: 'UPDATE', object: requestObject, stored: true },
+    });
+    expect(readAuditEvent({ ...renewal, ...sent, verb: 'patch' })).toMatchObject({ ...told, isPatch: true });
+    expect(readAuditEvent({ ...renewal, ...sent, verb: 'delete' })).toMatchObject({
+      ...told,
+      write: { operation: 'DELETE', object: null },
+    });
+    const created = { ...sent, verb: 'patch', responseStatus: { code: 201 } };
+    expect(readAuditEvent({ ...renewal, ...created })).toMatchObject({
+      ...told,
+      write: { operation: 'CREATE' },
+    });
+  });
+
+  it('answered with metadata alone does not pass for a Lease without a spec', () => {
+    const responseObject = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: {} };
+    const reading = readAuditEvent({ ...renewal, verb: 'patch', responseObject });
+    expect(reading).toMatchObject({
+      kind: 'sent',
+      level: 'RequestResponse without the object',
+      isPatch: true,
+    });
+  });
+
   it.each([
     [{ level: 'Metadata', requestObject: undefined, responseObject: undefined }, 'Metadata'],
-    [{ level: 'Request', responseObject: undefined }, 'Request'],
+    [{ level: 'Request', requestObject: undefined }, 'Request'],
+    [{ level: 'Request', verb: 'patch', requestObject: [{ op: 'remove', path: '/spec' }] }, 'Request'],
+    [{ level: 'Request', verb: 'patch', requestObject: { spec: { $patch: 'replace' } } }, 'Request'],
+    [{ level: 'Request', verb: 'deletecollection', requestObject: {} }, 'Request'],
     [{ annotations: { 'audit.k8s.io/truncated': 'true' }, responseObject: undefined }, 'truncated'],
   ])('without its objects tells at which level it was recorded', (change, level) => {
     expect(readAuditEvent({ ...renewal, ...change })).toEqual({

@@ -8,6 +8,8 @@ import type { JsonObject } from '../locks/json.ts';
 
 /** One write to a lock. */
 export interface SeenWrite {
+  /** Of the request, where the source is an audit log; else empty. */
+  readonly auditId: string;
   readonly lock: LockRef;
   readonly operation: LockWrite['operation'];
   /** As stored; as sent, where it was not stored; null for a deletion. */
@@ -38,6 +40,7 @@ export function watchedWrite(
 ): SeenWrite {
   const isDeletion = operation === 'DELETE';
   return {
+    auditId: '',
     lock,
     operation,
     object: isDeletion ? null : object,

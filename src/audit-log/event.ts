@@ -10,13 +10,22 @@ import { toLockWrite } from '../locks/write.ts';
 import type { SeenWrite } from './seen.ts';
 
 /**
- * What an event tells. `not-an-event`: it is none. `other`: it is about something else than a write to a kind of lock. `no-objects`: it was
- * recorded at too low a level, or cut because it was too large. `refused`: the write did not come about, and what it
- * would have made is not in the log; `by` says who refused.
+ * What an event tells. `not-an-event`: it is none. `other`: it is about something else than a write to a kind of lock. `unfinished`: it
+ * is of a stage before the answer, which has an event of its own. `no-objects`: it was recorded at too low a level, or cut because
+ * it was too large. `refused`: the write did not come about, and what it would have made is not in the log; `by` says who
+ * refused. `sent`: only what was sent is in the log, not what was stored: the object without what the API server adds, or, for
+ * `isPatch`, what was to be changed of it.
  */
 export type AuditReading =
   | { readonly kind: 'writes'; readonly writes: readonly SeenWrite[] }
-  | { readonly kind: 'not-an-event' | 'other' }
+  | {
+      readonly kind: 'sent';
+      readonly write: SeenWrite;
+      readonly isPatch: boolean;
+      readonly level: string;
+      readonly resource: string;
+    }
+  | { readonly kind: 'not-an-event' | 'other' | 'unfinished' }
   | { readonly kind: 'no-objects'; readonly level: string; readonly resource: string }
   | { readonly kind: 'refused'; readonly by: 'conflict' | 'lockwarden' | 'another' };
 
@@ -37,18 +46,20 @@ export function readAuditEvent(value: unknown): AuditReading {
   const resource = textAt(value, 'objectRef', 'resource');
   const kind = kindOf(value, resource);
   const verb = textAt(value, 'verb');
-  if (kind === null || !verbs.includes(verb) || textAt(value, 'stage') !== 'ResponseComplete')
-    return { kind: 'other' };
+  if (kind === null || !verbs.includes(verb)) return { kind: 'other' };
+  if (textAt(value, 'stage') !== 'ResponseComplete') return { kind: 'unfinished' };
   const code = at(value, 'responseStatus', 'code');
   const status = typeof code === 'number' ? code : 0;
   const meetsExisting = verb === 'create' && status === 409;
   if ((status < 200 || status >= 300) && !meetsExisting)
     return { kind: 'refused', by: refuserOf(value, status) };
   const level = textAt(value, 'level');
-  if (level !== 'RequestResponse' || at(value, 'annotations', 'audit.k8s.io/truncated') === 'true')
-    return { kind: 'no-objects', level: level === 'RequestResponse' ? 'truncated' : level, resource };
+  const isTruncated = at(value, 'annotations', 'audit.k8s.io/truncated') === 'true';
+  if (isTruncated || (level !== 'RequestResponse' && level !== 'Request'))
+    return { kind: 'no-objects', level: isTruncated ? 'truncated' : level, resource };
   const event = eventOf(value, kind, status);
-  return event === null ? { kind: 'not-an-event' } : writesOf(event, resource);
+  if (event === null) return { kind: 'not-an-event' };
+  return level === 'Request' ? sentOf(event, resource) : writesOf(event, resource);
 }
 
 const verbs: readonly string[] = ['create', 'update', 'patch', 'delete', 'deletecollection'];
@@ -81,7 +92,6 @@ function eventOf(value: JsonObject, kind: LockKind, status: number): Event | nul
 function writesOf(event: Event, resource: string): AuditReading {
   const { value, kind, verb } = event;
   const response = at(value, 'responseObject');
-  const tooLow = { kind: 'no-objects', level: textAt(value, 'level'), resource } as const;
   if (verb === 'deletecollection') {
     const items = listAt(response, 'items').filter(isObject);
     return { kind: 'writes', writes: items.map((item) => deletion(event, item)) };
@@ -92,7 +102,37 @@ function writesOf(event: Event, resource: string): AuditReading {
   }
   const stored = event.status < 300;
   const object = stored ? response : at(value, 'requestObject');
-  return isObject(object) ? { kind: 'writes', writes: [change(event, object, stored)] } : tooLow;
+  if (!isObject(object) || (stored && isPartial(object, kind))) return sentOf(event, resource);
+  return { kind: 'writes', writes: [change(event, object, stored)] };
+}
+
+/**
+ * A client that asked for metadata alone (the garbage collector does) was answered with that, which says nothing of a Lease's spec. The
+ * record of the other kinds is metadata.
+ */
+function isPartial(object: JsonObject, kind: LockKind): boolean {
+  return kind === 'Lease' && !['', 'Lease'].includes(textAt(object, 'kind'));
+}
+
+/** What can be said without what was stored. */
+function sentOf(event: Event, resource: string): AuditReading {
+  const { value, verb, status } = event;
+  const level = textAt(value, 'level') === 'Request' ? 'Request' : 'RequestResponse without the object';
+  const sent = { kind: 'sent', level, resource } as const;
+  if (verb === 'delete') return { ...sent, write: deletion(event, null), isPatch: false };
+  const object = at(value, 'requestObject');
+  const isPatch = verb === 'patch' && status !== 201;
+  // A JSON patch is a list. A strategic merge patch with directives cannot be told from what it means without the kind's schema.
+  if (verb === 'deletecollection' || !isObject(object) || (isPatch && hasDirectives(object)))
+    return { kind: 'no-objects', level, resource };
+  return { ...sent, write: change(event, object, status < 300), isPatch };
+}
+
+/** SOURCE: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/strategicpatch/patch.go (directiveMarker and those after it) */
+function hasDirectives(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasDirectives);
+  if (!isObject(value)) return false;
+  return Object.entries(value).some(([key, each]) => key.startsWith('$') || hasDirectives(each));
 }
 
 /** What has finalizers is not gone by its deletion: it is marked. */
@@ -124,11 +164,12 @@ function deletion(event: Event, deleted: JsonObject | null): SeenWrite {
 function common(
   { value, kind, arrivedAt, storedAt, requester }: Event,
   object: JsonObject | null,
-): Pick<SeenWrite, 'lock' | 'requester' | 'agent' | 'arrivedAt' | 'storedAt' | 'readClockAt' | 'dryRun'> {
+): Omit<SeenWrite, 'operation' | 'object' | 'deleted' | 'basedOn' | 'stored'> {
   const named = (field: 'namespace' | 'name'): string =>
     textAt(object, 'metadata', field) || textAt(value, 'objectRef', field);
   const lock: LockRef = { kind, namespace: named('namespace'), name: named('name') };
   return {
+    auditId: textAt(value, 'auditID'),
     lock,
     requester,
     agent: textAt(value, 'userAgent'),

@@ -1,0 +1,4 @@
+/** A line of a log, as it was read. */
+
+/** Its text, or why there is none. `complete`: it has a line end. */
+export type LogLine = { readonly text: string; readonly complete: boolean } | { readonly tooLong: true };
