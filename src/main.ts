@@ -12,6 +12,7 @@ const actions: Actions = {
   serve: async (options) => (await import('./cli/serve.ts')).serve(options),
   start: async (options) => (await import('./cli/start.ts')).start(options),
   preflight: async (options) => (await import('./cli/preflight.ts')).preflight(options),
+  replay: async (options) => (await import('./cli/replay.ts')).replay(options),
   explain: async (options) => (await import('./cli/explain.ts')).explain(options),
   locks: async (options) => (await import('./cli/locks.ts')).locks(options),
   lint: async (options) => (await import('./cli/lint.ts')).lint(options),

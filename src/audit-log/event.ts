@@ -26,7 +26,15 @@ export type AuditReading =
       readonly resource: string;
     }
   | { readonly kind: 'not-an-event' | 'other' | 'unfinished' }
-  | { readonly kind: 'no-objects'; readonly level: string; readonly resource: string }
+  | {
+      readonly kind: 'no-objects';
+      readonly level: string;
+      readonly resource: string;
+      /** Its name is empty where the event names none, as for a collection. */
+      readonly lock: LockRef;
+      readonly arrivedAt: MonotonicMs;
+      readonly storedAt: MonotonicMs;
+    }
   | { readonly kind: 'refused'; readonly by: 'conflict' | 'lockwarden' | 'another' };
 
 const resources: Readonly<Partial<Record<string, LockKind>>> = {
@@ -55,10 +63,10 @@ export function readAuditEvent(value: unknown): AuditReading {
     return { kind: 'refused', by: refuserOf(value, status) };
   const level = textAt(value, 'level');
   const isTruncated = at(value, 'annotations', 'audit.k8s.io/truncated') === 'true';
-  if (isTruncated || (level !== 'RequestResponse' && level !== 'Request'))
-    return { kind: 'no-objects', level: isTruncated ? 'truncated' : level, resource };
   const event = eventOf(value, kind, status);
   if (event === null) return { kind: 'not-an-event' };
+  if (isTruncated || (level !== 'RequestResponse' && level !== 'Request'))
+    return withoutObjects(event, isTruncated ? 'truncated' : level, resource);
   return level === 'Request' ? sentOf(event, resource) : writesOf(event, resource);
 }
 
@@ -124,8 +132,13 @@ function sentOf(event: Event, resource: string): AuditReading {
   const isPatch = verb === 'patch' && status !== 201;
   // A JSON patch is a list. A strategic merge patch with directives cannot be told from what it means without the kind's schema.
   if (verb === 'deletecollection' || !isObject(object) || (isPatch && hasDirectives(object)))
-    return { kind: 'no-objects', level, resource };
+    return withoutObjects(event, level, resource);
   return { ...sent, write: change(event, object, status < 300), isPatch };
+}
+
+function withoutObjects(event: Event, level: string, resource: string): AuditReading {
+  const { value, kind, arrivedAt, storedAt } = event;
+  return { kind: 'no-objects', level, resource, lock: lockOf(value, kind, null), arrivedAt, storedAt };
 }
 
 /** SOURCE: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/strategicpatch/patch.go (directiveMarker and those after it) */
@@ -165,12 +178,9 @@ function common(
   { value, kind, arrivedAt, storedAt, requester }: Event,
   object: JsonObject | null,
 ): Omit<SeenWrite, 'operation' | 'object' | 'deleted' | 'basedOn' | 'stored'> {
-  const named = (field: 'namespace' | 'name'): string =>
-    textAt(object, 'metadata', field) || textAt(value, 'objectRef', field);
-  const lock: LockRef = { kind, namespace: named('namespace'), name: named('name') };
   return {
     auditId: textAt(value, 'auditID'),
-    lock,
+    lock: lockOf(value, kind, object),
     requester,
     agent: textAt(value, 'userAgent'),
     arrivedAt,
@@ -178,6 +188,12 @@ function common(
     readClockAt: { min: arrivedAt - onTheWayMs, max: arrivedAt },
     dryRun: /[?&]dryRun=All(&|$)/.test(textAt(value, 'requestURI')),
   };
+}
+
+function lockOf(value: JsonObject, kind: LockKind, object: JsonObject | null): LockRef {
+  const named = (field: 'namespace' | 'name'): string =>
+    textAt(object, 'metadata', field) || textAt(value, 'objectRef', field);
+  return { kind, namespace: named('namespace'), name: named('name') };
 }
 
 /** Reads a user as admission sees one. */

@@ -15,11 +15,12 @@ import { PolicyStore } from '../policy/store.ts';
 import { AuditLog, type AuditCounts } from '../preflight/audit-log.ts';
 import { Preflight } from '../preflight/preflight.ts';
 import { reportOf, type PreflightReport } from '../preflight/report.ts';
-import { showProgress, type ProgressStream } from '../sandbox/progress.ts';
+import type { ProgressStream } from '../sandbox/progress.ts';
 import { choiceOf } from './choice.ts';
 import { readPolicies, watchLocks } from './cluster-locks.ts';
 import { logLines } from './log-lines.ts';
 import { limitsOfAuditLog, limitsOfWatch, requireEvents } from './preflight-limits.ts';
+import { Progress } from './progress.ts';
 import { renderPreflight, type PreflightFormat } from './preflight-table.ts';
 import { untilSignalled } from './signals.ts';
 import { takesColour } from './terminal.ts';
@@ -102,7 +103,7 @@ async function fromCluster(
   const ending = new AbortController();
   const begunMs = io.clock.monotonicMs();
   const elapsedMs = (): number => io.clock.monotonicMs() - begunMs;
-  const progress = new Progress(io.stderr);
+  const progress = new Progress(io.stderr, 'looking at locks');
   try {
     const { store, limits } = await readPolicies(client, namespace, ownNamespace);
     const seen = new Preflight({ store, ownNamespace, namespace });
@@ -138,7 +139,7 @@ async function fromAuditLog(
   const seen = new Preflight({ store, ownNamespace, namespace });
   const log = new AuditLog(seen);
   const name = file === '-' ? 'standard input' : file;
-  const progress = new Progress(io.stderr);
+  const progress = new Progress(io.stderr, 'looking at locks');
   progress.begin(
     () => `${String(log.counts().lines)} lines, ${String(seen.locks)} locks, ${String(seen.writes)} writes`,
   );
@@ -175,31 +176,3 @@ function watchTimeOf(text: string): number {
 }
 
 const formats: readonly PreflightFormat[] = ['table', 'wide', 'json', 'yaml'];
-
-/** One line about how far it is, on a terminal only: a log wants the report and nothing else. */
-class Progress {
-  readonly #stream: ProgressStream;
-  #end: () => void = () => undefined;
-
-  constructor(stream: ProgressStream) {
-    this.#stream = stream;
-  }
-
-  begin(line: () => string): void {
-    if (this.#stream.isTTY !== true) return;
-    const { progress, intervalMs, done } = showProgress(this.#stream);
-    const begun = 'looking at locks';
-    progress(begun);
-    const timer = setInterval(() => {
-      progress(`${begun}: ${line()}`);
-    }, intervalMs);
-    this.#end = () => {
-      clearInterval(timer);
-      done();
-    };
-  }
-
-  end(): void {
-    this.#end();
-  }
-}

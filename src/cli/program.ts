@@ -11,6 +11,7 @@ import { addReview, type ReviewActions } from './review-flags.ts';
 import type { LintOptions } from './lint.ts';
 import type { LocksOptions } from './locks.ts';
 import type { PreflightOptions } from './preflight.ts';
+import type { ReplayOptions } from './replay.ts';
 import { withServeFlags } from './serve-flags.ts';
 import type { TestOptions } from './test.ts';
 
@@ -20,6 +21,7 @@ export interface Actions extends ReviewActions {
   start(options: StartOptions): Promise<number>;
   explain(options: ExplainOptions): Promise<number>;
   preflight(options: PreflightOptions): Promise<number>;
+  replay(options: ReplayOptions): Promise<number>;
   locks(options: LocksOptions): Promise<number>;
   lint(options: LintOptions): Promise<number>;
   test(options: TestOptions): Promise<number>;
@@ -60,6 +62,7 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
     });
 
   addPreflight(program, actions, hear);
+  addReplay(program, actions, hear);
   addLocks(program, actions, hear);
   addExplain(program, actions, hear);
   program
@@ -120,6 +123,47 @@ function addPreflight(program: Command, actions: Actions, hear: (exitCode: numbe
     .action(async (options: PreflightOptions) => {
       hear(await actions.preflight(options));
     });
+}
+
+function addReplay(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
+  program
+    .command('replay')
+    .description(
+      'Judge the writes in an audit log by given policies: what would have been refused, by whom, how often.',
+    )
+    .argument(
+      '<file...>',
+      'audit logs, gzip or not, rotated or of several API servers; `-` is standard input',
+    )
+    .addOption(
+      new Option(
+        '-f, --policies <path>',
+        'file or folder with policies, may be repeated; by default the built-in ones',
+      )
+        .default([], 'none')
+        .argParser(collected),
+    )
+    .addOption(new Option('-n, --namespace <name>', 'only locks of this namespace; by default of all'))
+    .addOption(output('table', 'wide', 'json', 'yaml', 'csv'))
+    .addOption(
+      new Option('--records', 'print the records as lines of a log, for `lockwarden review`').default(false),
+    )
+    .addOption(
+      new Option(
+        '--fail-on <enforcements>',
+        'end with 3 where one of these is found: Deny, Warn, Audit, separated by commas, or `any`',
+      ),
+    )
+    .addOption(ownNamespace())
+    .addHelpText('after', replayExamples)
+    .action(async (files: string[], options: Omit<ReplayOptions, 'files'>) => {
+      hear(await actions.replay({ ...options, files }));
+    });
+}
+
+/** NB: a flag that takes several values at once would take the log for one of them. */
+function collected(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
 }
 
 function addLocks(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
@@ -218,6 +262,7 @@ Examples:
   lockwarden start                                   try it on an embedded control plane
   lockwarden serve                                   guard the cluster it runs in
   lockwarden preflight                               what it would say of a cluster’s locks, before it is installed
+  lockwarden replay audit.log -f policies/           what policies would have said of the writes in an audit log
   lockwarden locks -A                                every lock: who holds it, and what is wrong with it
   lockwarden explain lease/my-operator -n team       what holds for a lock, and why
   lockwarden lint policies/                          mistakes in policies, with file and line
@@ -236,6 +281,18 @@ Examples:
 
 Nothing is written to the cluster. The exit code is 0 when nothing that was seen would be denied, 3 when something would be,
 1 when there was nothing to look at (no rights, no API server, an audit log that cannot be used), 2 for wrong usage.`;
+
+const replayExamples = `
+Examples:
+  lockwarden replay audit.log                            by the built-in defaults
+  lockwarden replay audit*.log audit*.log.gz -f policies/ -o wide
+  kubectl get lockpolicies,clusterlockpolicies,namespaces -A -o yaml > now.yaml; lockwarden replay audit.log -f now.yaml
+  ssh control-plane cat audit.log | lockwarden replay - --fail-on Deny
+  lockwarden replay audit.log --records | lockwarden review -o wide
+
+Files may be given in any order. Lines that cannot be used are counted, and what was not judged is said, with the reason. No cluster
+is asked and nothing is written. The exit code is 0, 3 where --fail-on has found something, 1 where a log cannot be read or holds
+nothing that could be judged, 2 for wrong usage or policies that are wrong.`;
 
 const locksExamples = `
 Examples:

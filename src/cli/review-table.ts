@@ -117,8 +117,8 @@ function table({ rejections, leftOut, lines }: RejectionList, wide: boolean, col
   return `${[painter(colour)('bold', header), ...painted, ...(notes.length === 0 ? [] : ['', ...notes])].join('\n')}\n`;
 }
 
-/** NB: after the columns are laid out, which count characters. */
-function paintOutcome(row: string, at: number, rejection: Rejection, colour: boolean): string {
+/** A laid out row with its outcome, which begins at `at`, coloured. NB: after the columns are laid out, which count characters. */
+export function paintOutcome(row: string, at: number, rejection: Rejection, colour: boolean): string {
   const word = outcomeOf(rejection);
   return `${row.slice(0, at)}${painter(colour)(styleOf(rejection), word)}${row.slice(at + word.length)}`;
 }
@@ -132,11 +132,12 @@ function columnsOf(wide: boolean): readonly Column[] {
 }
 
 /** As describeLock names one. */
-function lockCell({ lockKind, namespace, name }: Rejection['record']): string {
+export function lockCell({ lockKind, namespace, name }: Rejection['record']): string {
   return lockKey({ lockKind: lockKind.toLowerCase(), namespace, name });
 }
 
-function bounds(min: number | null, max: number | null): string {
+/** A time that is known within bounds. */
+export function bounds(min: number | null, max: number | null): string {
   if (min === null) return nobody;
   const [from, to] = [seconds(min), max === null ? null : seconds(max)].map((each) => each?.replace(' ', ''));
   if (to === undefined) return `>=${from ?? ''}`;

@@ -1,6 +1,6 @@
 /** Which objects are locks, and who reads them. */
 import type { LockKind, LockState } from '../core/lock.ts';
-import { readAnnotated } from './annotation.ts';
+import { carriesRecord, readAnnotated } from './annotation.ts';
 import { readLease } from './lease.ts';
 
 const readers: Readonly<Record<LockKind, (object: unknown) => LockState>> = {
@@ -19,4 +19,9 @@ export function lockKindOf(kind: { readonly group: string; readonly kind: string
   if (kind.group === 'coordination.k8s.io') return kind.kind === 'Lease' ? 'Lease' : null;
   if (kind.group !== '') return null;
   return kind.kind === 'ConfigMap' || kind.kind === 'Endpoints' ? kind.kind : null;
+}
+
+/** Whether an object may be a lock: every Lease may be one, of ConfigMaps and Endpoints those that carry a record. */
+export function mayBeLock(kind: LockKind, object: unknown): boolean {
+  return object != null && (kind === 'Lease' || carriesRecord(object));
 }

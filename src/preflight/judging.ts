@@ -33,7 +33,8 @@ function verdict({ violations, policy, expiry }: Decision, onlyIfPodRan: string 
   return { outcome: violations[0]?.enforcement ?? 'Allow', violations, policy, expiry, onlyIfPodRan };
 }
 
-const recordsOnly = Object.fromEntries(
+/** Records whatever is found, and refuses nothing. */
+export const recordsOnly = Object.fromEntries(
   (Object.keys(strict) as Reason[]).map((reason) => [reason, 'Audit']),
 ) as Settings['enforcement'];
 

@@ -11,9 +11,8 @@ import { builtInDefaults, type Settings } from '../core/settings.ts';
 import { writtenEntry } from '../core/stamps.ts';
 import type { MonotonicMs, ServerMs } from '../core/time.ts';
 import { transitionOf } from '../core/transition.ts';
-import { carriesRecord } from '../locks/annotation.ts';
 import { textAt, type JsonObject } from '../locks/json.ts';
-import { readLock } from '../locks/registry.ts';
+import { mayBeLock, readLock } from '../locks/registry.ts';
 import { readVersion } from '../locks/version.ts';
 import { builtInSettings } from '../policy/built-in.ts';
 import type { PolicyStore } from '../policy/store.ts';
@@ -102,7 +101,7 @@ export class Preflight {
   /** One write. Writes come in the order in which they were stored, as far as the source has it. */
   wrote(seen: SeenWrite): void {
     const known = this.#tallies.get(describeLock(seen.lock))?.object ?? null;
-    if (!isLock(seen.lock, seen.object) && !isLock(seen.lock, seen.deleted ?? known)) return;
+    if (![seen.object, seen.deleted ?? known].some((each) => mayBeLock(seen.lock.kind, each))) return;
     const tally = this.#tallyOf(seen.lock);
     if (tally === null) return;
     this.#writes += 1;
@@ -214,11 +213,6 @@ export class Preflight {
     this.#tallies.set(key, tally);
     return tally;
   }
-}
-
-/** Every Lease may be one; of ConfigMaps and Endpoints those that carry a record. */
-function isLock({ kind }: LockRef, object: JsonObject | null): boolean {
-  return object !== null && (kind === 'Lease' || carriesRecord(object));
 }
 
 /** Audit logs of several API servers, put together, may tell of an older state after a newer one. */

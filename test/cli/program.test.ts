@@ -56,6 +56,7 @@ function run(args: readonly string[]): {
         looking = options;
         return Promise.resolve(3);
       },
+      replay: reviewing('replay'),
       locks: (options) => {
         listing = options;
         return Promise.resolve(3);
@@ -252,6 +253,32 @@ describe('the command line', () => {
     const log = run(['preflight', '--audit-log', '-']);
     await log.done;
     expect(log.looking()).toMatchObject({ auditLog: '-' });
+  });
+
+  it('replay takes logs, and policies again and again, whose flag takes no log for one of them', async () => {
+    const { done, reviewed } = run([
+      'replay',
+      '-f',
+      'a.yaml',
+      'audit.log',
+      '-f',
+      'policies/',
+      'audit.log.gz',
+    ]);
+    await done;
+    expect(reviewed()).toEqual({
+      ...{ what: 'replay', files: ['audit.log', 'audit.log.gz'], policies: ['a.yaml', 'policies/'] },
+      ...{ output: 'table', records: false, lockwardenNamespace: 'lockwarden-system' },
+    });
+    const nothing = run(['replay']);
+    await nothing.done;
+    expect(nothing.text()).toContain('missing required argument');
+  });
+
+  it('replay’s help says what its exit codes mean', async () => {
+    const { done, text } = run(['replay', '--help']);
+    await done;
+    expect(text()).toContain('3 where --fail-on has found something');
   });
 
   it('preflight’s help says what its exit codes mean', async () => {

@@ -39,17 +39,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'review-report': ['core', 'review', 'certs-report'],
   'audit-log': ['core', 'locks'],
   preflight: ['core', 'locks', 'policy', 'admission', 'audit-log', 'review', 'suite'],
-  replay: [
-    'core',
-    'locks',
-    'policy',
-    'admission',
-    'audit-log',
-    'review',
-    'review-report',
-    'suite',
-    'preflight',
-  ],
+  replay: ['core', 'locks', 'policy', 'admission', 'audit-log', 'review', 'suite', 'preflight', 'yaml'],
   'locks-report': ['core', 'locks', 'policy', 'audit-log', 'review', 'preflight'],
   scene: ['core', 'kube', 'sandbox', 'guard', 'review', 'clock', 'config', 'errors'],
   cli: [
