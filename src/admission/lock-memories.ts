@@ -3,7 +3,7 @@
  * watch and of the server's clock go in; facts for a decision come out, synchronously.
  */
 import type { Effect } from '../core/decision.ts';
-import type { Facts } from '../core/facts.ts';
+import type { Facts, Observation } from '../core/facts.ts';
 import {
   afterAdmission,
   afterDeleted,
@@ -16,7 +16,7 @@ import {
 import { describeLock, type LockKind, type LockRef, type LockState, type LockWrite } from '../core/lock.ts';
 import type { LockFacts } from '../core/shared-facts.ts';
 import { sampleDate, serverTimeAt, unknownClock, type ServerClock } from '../core/server-clock.ts';
-import type { Stored } from '../core/stored.ts';
+import { observationOf, type Stored } from '../core/stored.ts';
 import type { Interval, MonotonicMs, ServerMs } from '../core/time.ts';
 
 /**
@@ -37,6 +37,12 @@ export interface LockMemoriesOptions {
   readonly onFacts?: (lock: LockRef, facts: LockFacts) => void;
   /** Told what was known of a lock and what is known now, whenever that changes; null: nothing. Must be quick: each renewal comes by. */
   readonly onShown?: (lock: LockRef, before: Stored | null, after: Stored | null) => void;
+}
+
+/** A lock as it is stored, and how old its promise is by what was seen. */
+export interface Shown {
+  readonly state: LockState;
+  readonly observation: Observation;
 }
 
 /** The memories of all locks, and the API server's clock as far as it is known. */
@@ -64,6 +70,13 @@ export class LockMemories {
     for (const [key, memory] of this.#memories) {
       if (memory.stored !== null) yield refOf(key);
     }
+  }
+
+  /** What is stored of a lock, and what was seen of it; null: it does not exist, as far as is known. */
+  shown(lock: LockRef, at: MonotonicMs): Shown | null {
+    const stored = this.#memories.get(describeLock(lock))?.stored ?? null;
+    if (stored === null) return null;
+    return { state: stored.state, observation: observationOf(stored, at, this.#clock.steppedAt) };
   }
 
   /** What is known about a write that has arrived at `at`. */

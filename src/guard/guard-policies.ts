@@ -8,6 +8,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { Logger, MonotonicClock } from '../kube/ports.ts';
 import type { ConfigurationOptions } from '../kube/webhook-configuration.ts';
 import { callClasses, unnamedNotLocks } from '../policy/classes.ts';
+import type { Effective } from '../policy/effective.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { PolicyStatusKeeper } from './policy-status.ts';
 import { PolicyWatch, type WatchedKind } from './policy-watch.ts';
@@ -77,6 +78,11 @@ export class GuardPolicies {
   /** What holds for a lock, from memory; null: it is not judged. */
   settingsFor(lock: LockRef): Settings | null {
     return this.#store.effectiveFor(lock)?.settings ?? null;
+  }
+
+  /** The same, and which policies it comes from. */
+  effectiveFor(lock: LockRef): Effective | null {
+    return this.#store.effectiveFor(lock);
   }
 
   /** How the API server is to call. `renewals` is for namespaces of which no policy says anything. */

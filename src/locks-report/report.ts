@@ -4,7 +4,7 @@ import { flappingWindowMs } from '../core/flapping.ts';
 import type { LockKind } from '../core/lock.ts';
 import type { Enforcement } from '../core/reasons.ts';
 import { builtInDefaults } from '../core/settings.ts';
-import { recordOf, renewStamp } from '../core/stamps.ts';
+import { recordOf } from '../core/stamps.ts';
 import type { Interval, MonotonicMs } from '../core/time.ts';
 import { textAt } from '../locks/json.ts';
 import { whyUnguarded } from '../policy/built-in.ts';
@@ -13,6 +13,7 @@ import type { PolicyStore } from '../policy/store.ts';
 import { printable } from '../review/text.ts';
 import { findingsAbout, offsetOf, type LeaseState, type LockFinding } from './findings.ts';
 import { holderPodOf, type HolderPod } from './holder-pod.ts';
+import { boundedAge, evidenceOf, leaseStateOf } from './lease-state.ts';
 import type { LockBook, SeenLock } from './lock-book.ts';
 import type { PodBook } from './pods.ts';
 
@@ -104,8 +105,8 @@ function rowOf(seen: SeenLock, now: Interval | null, sources: RowSources): LockR
     holder: holder === null ? null : printable(holder, textMax),
     pod,
     lease,
-    renewedAgoMs: ageMs === null ? null : bounded(ageMs),
-    evidence: evidenceOf(seen),
+    renewedAgoMs: ageMs === null ? null : boundedAge(ageMs),
+    evidence: evidenceOf(state, observation),
     leaseDurationMs: record?.leaseDurationMs ?? null,
     renewedEveryMs: cadence.typicalMs,
     transitions: record?.transitions ?? null,
@@ -116,23 +117,6 @@ function rowOf(seen: SeenLock, now: Interval | null, sources: RowSources): LockR
     enforcement: settings?.enforcement.PrematureTakeover ?? null,
     findings,
   };
-}
-
-/** Without tolerance: this is how things stand, and not whether somebody may take it. */
-function leaseStateOf(ageMs: Interval, leaseMs: number): LeaseState {
-  if (ageMs.max < leaseMs) return 'live';
-  return ageMs.min >= leaseMs ? 'expired' : 'doubt';
-}
-
-function evidenceOf({ tally, observation }: SeenLock): LockRow['evidence'] {
-  if (tally.record?.renewTime == null) return null;
-  if (observation !== null && observation.ageMs.max !== Infinity) return 'watched';
-  if (observation !== null && observation.stampedAt !== null) return 'watched';
-  return tally.state !== null && renewStamp(tally.state.stamps) !== null ? 'stamp' : null;
-}
-
-function bounded({ min, max }: Interval): LockRow['renewedAgoMs'] {
-  return { min: Math.round(min), max: max === Infinity ? null : Math.round(max) };
 }
 
 /** The API server writes `creationTimestamp`, in whole seconds. */
