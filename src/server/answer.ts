@@ -37,14 +37,18 @@ export function sendAndClose(
 }
 
 /** The same answer as bytes for a socket on which no request could be read. */
-export function rawAnswer(httpStatus: number, message: string): string {
-  const body = JSON.stringify(errored('', { code: httpStatus, message }));
+export function rawAnswer(httpStatus: number, message: string, bodyOf = reviewBody): string {
+  const body = bodyOf(httpStatus, message);
   const head = [
     `HTTP/1.1 ${String(httpStatus)} ${STATUS_CODES[httpStatus] ?? ''}`,
     ...Object.entries(headersFor(body)).map(([name, value]) => `${name}: ${String(value)}`),
     'Connection: close',
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+function reviewBody(httpStatus: number, message: string): string {
+  return JSON.stringify(errored('', { code: httpStatus, message }));
 }
 
 function headersFor(body: string): Record<string, string | number> {

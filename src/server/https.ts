@@ -31,8 +31,16 @@ export interface HttpsOptions {
   /** Null: there is none yet, and callers are turned away until the first `reload`. */
   readonly certificate: ServedCertificate | null;
   readonly limits: ConnectionLimits;
-  readonly metrics: EdgeMetrics;
-  readonly readiness: Readiness;
+  readonly metrics: Pick<EdgeMetrics, 'handshakeFailures' | 'connectionsRefused'> &
+    Partial<Pick<EdgeMetrics, 'malformed'>>;
+  /** Told whether it serves; left out where nobody waits for that. */
+  readonly readiness?: Pick<Readiness, 'set'>;
+  /** What is answered where no HTTP request could be read. Default: an AdmissionReview. */
+  readonly errorBody?: (httpStatus: number, message: string) => string;
+  /** Told of each such answer. */
+  readonly onNoRequest?: (httpStatus: number) => void;
+  /** What chooses the port. Default: `--port`. */
+  readonly flag?: '--port' | '--read-port';
 }
 
 /** How to leave, in milliseconds. */
@@ -66,7 +74,7 @@ export interface HttpsListener {
 
 /** Creates the listener; `listen` starts it. */
 export function createHttpsListener(options: HttpsOptions): HttpsListener {
-  const { limits, readiness } = options;
+  const { limits, readiness, flag = '--port' } = options;
   const server = createServer({
     ...(options.certificate === null ? {} : tlsOptions(options.certificate)),
     handshakeTimeout: limits.handshakeTimeoutMs,
@@ -79,12 +87,12 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
   const connections = new Connections(server);
   connections.withheld = options.certificate === null;
   server.on('request', options.handler);
-  answerWhatIsNoRequest(server, options.metrics);
+  answerWhatIsNoRequest(server, options);
   let drained: Promise<void> | null = null;
   return {
     listen: async (port, host) => {
-      const actual = await listenOn(server, port, host, '--port');
-      readiness.set('serving', true);
+      const actual = await listenOn(server, port, host, flag);
+      readiness?.set('serving', true);
       return actual;
     },
     reload: (certificate) => {
@@ -97,7 +105,7 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
       connections.retire();
     },
     drain: (times) => {
-      readiness.set('serving', false, 'draining');
+      readiness?.set('serving', false, 'draining');
       if (drained === null) drained = connections.drain(times);
       else connections.cut();
       return drained;
@@ -204,7 +212,17 @@ class Connections {
 }
 
 /** Answers what node:http does not make a request of, and counts what does not even get that far. */
-function answerWhatIsNoRequest(server: Server, metrics: EdgeMetrics): void {
+function answerWhatIsNoRequest(
+  server: Server,
+  { metrics, errorBody, onNoRequest }: Pick<HttpsOptions, 'metrics' | 'errorBody' | 'onNoRequest'>,
+): void {
+  const hangUp = (socket: Duplex, httpStatus: number, message: string): void => {
+    onNoRequest?.(httpStatus);
+    socket.on('error', () => undefined);
+    socket.end(rawAnswer(httpStatus, message, errorBody), () => {
+      socket.destroy();
+    });
+  };
   const shaken = new WeakSet<Duplex>();
   server.on('secureConnection', (socket) => {
     shaken.add(socket);
@@ -215,13 +233,13 @@ function answerWhatIsNoRequest(server: Server, metrics: EdgeMetrics): void {
       socket.destroy();
       return;
     }
-    metrics.malformed.inc({ cause: 'http' });
+    metrics.malformed?.inc({ cause: 'http' });
     if (systemCodeOf(error) === 'ECONNRESET' || !socket.writable) socket.destroy();
     else hangUp(socket, httpStatusFor(systemCodeOf(error)), 'this is not an HTTP request that can be read');
   });
   server.on('connect', (_request, socket) => {
-    metrics.malformed.inc({ cause: 'method' });
-    hangUp(socket, 405, 'reviews are sent with POST');
+    metrics.malformed?.inc({ cause: 'method' });
+    hangUp(socket, 405, errorBody === undefined ? 'reviews are sent with POST' : 'only GET is served');
   });
   server.on('checkExpectation', (request, response) => {
     server.emit('request', request, response);
@@ -231,13 +249,6 @@ function answerWhatIsNoRequest(server: Server, metrics: EdgeMetrics): void {
   });
   server.on('drop', () => {
     metrics.connectionsRefused.inc();
-  });
-}
-
-function hangUp(socket: Duplex, httpStatus: number, message: string): void {
-  socket.on('error', () => undefined);
-  socket.end(rawAnswer(httpStatus, message), () => {
-    socket.destroy();
   });
 }
 

@@ -10,7 +10,7 @@ export async function listenOn(
   server: Server,
   port: number,
   host: string,
-  flag: '--port' | '--health-port',
+  flag: '--port' | '--health-port' | '--read-port',
 ): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     const onError = (error: Error): void => {
