@@ -15,6 +15,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   kube: ['core', 'errors'],
   election: ['core', 'kube', 'clock', 'errors'],
   server: ['core', 'admission', 'review', 'clock', 'errors'],
+  'read-api': ['core', 'policy', 'review', 'kube', 'server', 'locks-report', 'clock', 'errors'],
   sandbox: ['clock', 'errors'],
   replica: ['core', 'certs', 'election', 'kube', 'clock', 'errors'],
   guard: [
@@ -27,6 +28,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'admission',
     'kube',
     'server',
+    'read-api',
     'clock',
     'config',
     'errors',
@@ -66,6 +68,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'replay',
     'locks-report',
     'review-report',
+    'read-api',
   ],
   clock: ['core'],
   config: ['certs', 'election', 'policy', 'errors', 'review'],
