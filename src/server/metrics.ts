@@ -8,6 +8,7 @@ import type { LockKind } from '../core/lock.ts';
 import type { MonotonicMs } from '../core/time.ts';
 import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
 import { createLockMetrics, type LockMetrics } from './lock-metrics.ts';
+import { createReadApiMetrics, type ReadApiMetrics } from './read-api-metrics.ts';
 import { createReplicaMetrics, type ReplicaMetrics } from './replica-metrics.ts';
 
 /** Why a request was not a review that could be judged. */
@@ -68,6 +69,7 @@ export interface Metrics {
   readonly replica: ReplicaMetrics;
   readonly sharedFacts: SharedFactsMetrics;
   readonly decisions: DecisionMetrics;
+  readonly readApi: ReadApiMetrics;
   readonly locks: LockMetrics;
   /** Set to the width of the interval in which the API server's present time is known to lie, in seconds. */
   readonly serverClockWidthSeconds: Gauge;
@@ -113,6 +115,7 @@ export function createMetrics(
     replica: createReplicaMetrics(registry),
     sharedFacts: createSharedFactsMetrics(registry),
     decisions: createDecisionMetrics(registry),
+    readApi: createReadApiMetrics(registry),
     locks: createLockMetrics(registry),
     serverClockWidthSeconds: new Gauge({
       name: 'lockwarden_server_clock_width_seconds',
