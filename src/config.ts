@@ -37,6 +37,8 @@ export interface ServeConfig {
   /** 1 to 65535, or 0 for any free port. */
   readonly port: number;
   readonly healthPort: number;
+  /** Of the read API; null: there is none. */
+  readonly readPort: number | null;
   readonly bindAddress: string;
   /** Where the API server reaches this process, or null to register the Service. Always https. */
   readonly webhookUrl: URL | null;
@@ -59,6 +61,7 @@ export interface ServeOptions {
   readonly namespace: string;
   readonly port: string;
   readonly healthPort: string;
+  readonly readPort?: string;
   readonly bindAddress: string;
   readonly webhookUrl?: string;
   readonly inspectRenewals: boolean;
@@ -92,6 +95,7 @@ export function serveConfigOf(options: ServeOptions): ServeConfig {
     namespace: namespaceOf(options.namespace),
     port: portOf('--port', options.port),
     healthPort: portOf('--health-port', options.healthPort),
+    readPort: options.readPort === undefined ? null : portOf('--read-port', options.readPort),
     bindAddress: addressOf(options.bindAddress),
     webhookUrl: options.webhookUrl === undefined ? null : webhookUrlOf(options.webhookUrl),
     inspectRenewals: options.inspectRenewals,

@@ -18,7 +18,9 @@ describe('what serve is told', () => {
       context: null,
       port: 9443,
       webhookUrl: null,
+      readPort: null,
     });
+    expect(serveConfigOf({ ...given, readPort: '9444' }).readPort).toBe(9_444);
   });
 
   it('a webhook URL without a path gets the one that reviews are taken on', () => {
@@ -79,6 +81,7 @@ describe('what serve is told', () => {
     ['--port', { port: '-1' }],
     ['--port', { port: 'https' }],
     ['--health-port', { healthPort: '' }],
+    ['--read-port', { readPort: '65536' }],
     ['--namespace', { namespace: 'Not A Name' }],
     ['--bind-address', { bindAddress: 'localhost' }],
     ['--webhook-url', { webhookUrl: 'http://127.0.0.1' }],

@@ -36,6 +36,9 @@ export function withServeFlags(command: Command): Command {
     .addOption(flag('-n, --namespace <name>', 'lockwarden’s own namespace').default('lockwarden-system'))
     .addOption(flag('--port <port>', 'HTTPS port for reviews').default('9443'))
     .addOption(flag('--health-port <port>', 'HTTP port for /livez, /readyz and /metrics').default('8080'))
+    .addOption(
+      flag('--read-port <port>', 'HTTPS port for reading rejections and locks; without it nobody can'),
+    )
     .addOption(flag('--bind-address <ip>', 'address to listen on').default('0.0.0.0'))
     .addOption(
       flag('--webhook-url <url>', 'register this URL instead of the Service: for serving from outside'),

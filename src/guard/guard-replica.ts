@@ -25,7 +25,8 @@ export interface GuardReplicaOptions {
   readonly kubeconfig: KubeConfig;
   readonly client: KubeClient;
   readonly version: string;
-  readonly edge: HttpsListener;
+  /** All that serves the certificate. */
+  readonly edge: Pick<HttpsListener, 'reload' | 'withhold'>;
   readonly metrics: ReplicaMetrics;
   readonly readiness: Readiness;
   readonly nowMs: () => number | null;

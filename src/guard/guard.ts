@@ -16,8 +16,10 @@ import { timerSleep } from '../kube/ports.ts';
 import { ServerTimeSamples } from '../kube/server-time.ts';
 import type { Watch } from '../kube/watch.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
+import type { ReadApi } from '../read-api/read-api.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { Log } from '../review/logger.ts';
+import { RecentRejections } from '../review/recent.ts';
 import { createHealthServer, type HealthServer } from '../server/health.ts';
 import type { DrainTimes, HttpsListener } from '../server/https.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
@@ -28,6 +30,7 @@ import type { Canary } from './canary.ts';
 import { createEdge } from './edge.ts';
 import { guardCanary } from './guard-canary.ts';
 import { GuardPolicies } from './guard-policies.ts';
+import { guardReadApi } from './guard-read-api.ts';
 import { guardReplica } from './guard-replica.ts';
 import { LockTally } from './lock-tally.ts';
 import { lockWatch } from './lock-watch.ts';
@@ -77,6 +80,9 @@ export class Guard {
   readonly #metrics: Metrics;
   readonly #health: HealthServer;
   readonly #edge: HttpsListener;
+  readonly #recent = new RecentRejections();
+  /** Null: nobody is told anything. */
+  readonly #readApi: ReadApi | null;
   readonly #watches: ReadonlyMap<LockKind, Watch>;
   readonly #policies: GuardPolicies;
   readonly #replica: Replica;
@@ -127,6 +133,7 @@ export class Guard {
     this.#lockEvents = this.#createEvents();
     this.#reviews = this.#createReviews();
     this.#edge = this.#createEdge();
+    this.#readApi = this.#createReadApi();
     this.#replica = this.#createReplica(kubeconfig);
     this.#canary = this.#createCanary();
     this.#sharedFacts = this.#createSharedFacts();
@@ -151,6 +158,10 @@ export class Guard {
     log.info({ healthPort }, 'health port listening');
     this.#port = await this.#edge.listen(port, bindAddress);
     log.info({ port: this.#port, server: this.#client.server }, 'webhook listening');
+    if (this.#readApi !== null) {
+      const readPort = await this.#readApi.listen(this.#config.readPort ?? 0, bindAddress);
+      log.info({ readPort }, 'read API listening');
+    }
     const heard = await this.#retry('API server not reached', () => this.#meetServer());
     if (heard === null) return;
     this.#waiting = setTimeout(() => {
@@ -194,7 +205,7 @@ export class Guard {
 
   async #stopOnce(): Promise<void> {
     this.#stopping.abort();
-    await Promise.race([this.#windUp(), this.#outOfPatience()]);
+    await Promise.race([Promise.all([this.#readApi?.close(), this.#windUp()]), this.#outOfPatience()]);
     if (this.#ticking !== null) clearInterval(this.#ticking);
     if (this.#waiting !== null) clearTimeout(this.#waiting);
     await this.#health.close();
@@ -276,6 +287,24 @@ export class Guard {
       onDrop: (record) => {
         this.#metrics.reviewsDropped.inc({ record });
       },
+      onRecord: (record) => {
+        this.#recent.told(record);
+      },
+    });
+  }
+
+  #createReadApi(): ReadApi | null {
+    const { clock, log } = this.#ports;
+    return guardReadApi({
+      config: this.#config,
+      client: this.#client,
+      recent: this.#recent,
+      memories: this.#memories,
+      policies: this.#policies,
+      metrics: this.#metrics,
+      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      clock,
+      log,
     });
   }
 
@@ -286,7 +315,16 @@ export class Guard {
       kubeconfig,
       client: this.#client,
       version,
-      edge: this.#edge,
+      edge: {
+        reload: (certificate) => {
+          this.#edge.reload(certificate);
+          this.#readApi?.reload(certificate);
+        },
+        withhold: () => {
+          this.#edge.withhold();
+          this.#readApi?.withhold();
+        },
+      },
       metrics: this.#metrics.replica,
       readiness: this.readiness,
       nowMs: () => this.#nowMs(),
