@@ -17,7 +17,7 @@ interface ClusterOptions extends ReviewSourceOptions {
 }
 
 /** What every manifest of lockwarden puts on its pods. */
-const selector = 'app.kubernetes.io/name=lockwarden,app.kubernetes.io/component=webhook';
+export const replicaSelector = 'app.kubernetes.io/name=lockwarden,app.kubernetes.io/component=webhook';
 /** LIMIT: a new replica is not asked before it is ready, which takes it about as long. */
 const lookEveryMs = 5_000;
 /** LIMIT: a kubelet finds the beginning of a long log slowly. */
@@ -168,7 +168,7 @@ class ReplicaLogs {
     const { body } = await client.request({
       method: 'GET',
       path: `/api/v1/namespaces/${namespace}/pods`,
-      query: { labelSelector: selector },
+      query: { labelSelector: replicaSelector },
       signal: options.signal,
     });
     return arrayAt(body, 'items').map(podOf);

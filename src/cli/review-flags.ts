@@ -1,6 +1,7 @@
 /** What can be said to `lockwarden review`. */
 import { Option, type Command } from 'commander';
 import { flag } from './flag.ts';
+import type { LiveOptions } from './live-options.ts';
 import type { ReviewSourceOptions } from './review-io.ts';
 import type { ReviewShowOptions } from './review-show.ts';
 import type { ReviewTimelineOptions } from './review-timeline.ts';
@@ -15,7 +16,7 @@ export interface ReviewActions {
 
 /** Adds the commands. */
 export function addReview(program: Command, actions: ReviewActions, hear: (exitCode: number) => void): void {
-  const review = withSources(program.command('review'))
+  const review = withLive(withSources(program.command('review')))
     .description('Show which writes to locks were refused, from lockwarden’s logs: who, what, why.')
     .enablePositionalOptions()
     .argument('[files...]', 'logs; `-` is standard input')
@@ -31,12 +32,13 @@ export function addReview(program: Command, actions: ReviewActions, hear: (exitC
       hear(await actions.review({ ...options, files }));
     });
 
-  withSources(review.command('show'))
+  withLive(withSources(review.command('show')))
     .description(
       'Tell the whole story of one: who, what, since when, which rule, and what to do if it was wrong.',
     )
     .argument('<uid>', 'the uid of the review, or the beginning of it')
     .argument('[files...]', 'logs; `-` is standard input')
+    .addOption(new Option('-n, --namespace <name>', 'only locks of this namespace'))
     .addOption(output('text', 'json', 'yaml'))
     .addHelpText('after', showExamples)
     .action(async (uid: string, files: string[], options: Omit<ReviewShowOptions, 'uid' | 'files'>) => {
@@ -55,7 +57,7 @@ export function addReview(program: Command, actions: ReviewActions, hear: (exitC
     });
 }
 
-type SourceFlags = Exclude<keyof ReviewSourceOptions, 'files'>;
+type SourceFlags = Exclude<keyof ReviewSourceOptions, 'files' | 'namespace' | keyof LiveOptions>;
 
 /** Each with its key in ReviewSourceOptions. */
 const sourceFlags: Readonly<Record<SourceFlags, () => Option>> = {
@@ -75,6 +77,32 @@ function withSources(command: Command): Command {
   return Object.values(sourceFlags).reduce((all, make) => all.addOption(make()), command);
 }
 
+/** Each with its key in LiveOptions. */
+const liveFlags: Readonly<Record<keyof LiveOptions, () => Option>> = {
+  live: () =>
+    new Option('--live', 'ask the replicas themselves, by the read API, instead of logs').default(false),
+  serviceAccount: () =>
+    new Option(
+      '--service-account <name>',
+      'whose token is asked for and shown: NAME, of -n, or NAMESPACE/NAME',
+    ),
+  tokenFile: () => new Option('--token-file <file>', 'a token for the audience `lockwarden-review` instead'),
+  server: () =>
+    new Option(
+      '--server <url>',
+      'https://HOST:PORT of the read API, instead of a port-forward to each replica',
+    ),
+  serverName: () => new Option('--server-name <name>', 'the name that the certificate has to have'),
+  caFile: () =>
+    new Option('--ca-file <file>', 'whom to trust, instead of the webhook configuration’s bundle'),
+  readPort: () => new Option('--read-port <port>', 'the pods’ port, where they name none `review`; 9444'),
+};
+
+function withLive(command: Command): Command {
+  for (const make of Object.values(liveFlags)) command.addOption(make().helpGroup('With --live:'));
+  return command;
+}
+
 function output(first: string, ...others: readonly string[]): Option {
   return new Option('-o, --output <format>', 'how to print').choices([first, ...others]).default(first);
 }
@@ -86,6 +114,8 @@ const reviewExamples = `
 Examples:
   lockwarden review --cluster --since 1h             the last hour, of all replicas
   lockwarden review --cluster -f -n team             as it happens
+  lockwarden review --live -n team --service-account reader
+                                                     by the read API, for whoever may not read logs
   lockwarden review a.log b.log -o wide              files, put together by time; with the UIDs
   kubectl logs deploy/lockwarden -n lockwarden-system | lockwarden review --reason PrematureTakeover
   lockwarden review --cluster --since 7d -o csv > refused.csv
@@ -95,6 +125,7 @@ Lines that other programs wrote are skipped; lines that were cut are counted. ${
 const showExamples = `
 Examples:
   lockwarden review show 8f14e45f --cluster
+  lockwarden review show 8f14e45f --live -n team --service-account reader
   lockwarden review show 8f14e45f-ceea-4e1c-9f3d-0a1b2c3d4e5f replica-*.log
 
 ${exitCodes}`;

@@ -3,10 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock, type Clock } from '../clock.ts';
 import { LockwardenError } from '../errors.ts';
 import { durationMs } from '../policy/duration.ts';
+import type { LiveOptions } from './live-options.ts';
 import { untilSignalled } from './signals.ts';
 
-/** Where the logs are. */
-export interface ReviewSourceOptions {
+/** Where the logs are, or the replicas. */
+export interface ReviewSourceOptions extends LiveOptions {
+  /** With `live`: of which namespace; by default all. */
+  readonly namespace?: string;
   /** Files, `-` for standard input; empty: standard input, or the cluster. */
   readonly files: readonly string[];
   /** Reads the logs of all replicas. */

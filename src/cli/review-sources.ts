@@ -4,10 +4,11 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { LockwardenError } from '../errors.ts';
 import type { LogLine } from '../audit-log/line.ts';
 import { counted } from '../preflight/conclusion.ts';
-import type { Entry } from '../review-report/entry.ts';
+import type { Entry, Rejection } from '../review-report/entry.ts';
 import { readLine } from '../review-report/read-line.ts';
 import { clusterLogs } from './review-cluster.ts';
 import type { ReviewIo, ReviewSourceOptions } from './review-io.ts';
+import { liveRejections } from './review-live.ts';
 import { logLines } from './log-lines.ts';
 import { unreadable } from './unreadable.ts';
 
@@ -39,6 +40,16 @@ export async function readLogs(options: ReadOptions, io: ReviewIo): Promise<Read
   const read = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
     for await (const line of logLines(chunks, lineBytesMax)) count(line, counts, options.take);
   };
+  if (options.live === true) {
+    if (options.cluster || options.files.length > 0)
+      throw usage('--live reads no logs: give neither files nor --cluster');
+    const take = (rejection: Rejection): void => {
+      counts.lines += 1;
+      options.take(rejection);
+    };
+    await liveRejections({ ...options, take }, io);
+    return counts;
+  }
   if (options.cluster) {
     if (options.files.length > 0) throw usage('give files or --cluster, not both');
     await clusterLogs(options, io, read);

@@ -353,18 +353,48 @@ describe('the command line', () => {
     await all.done;
     expect(all.reviewed()).toEqual({
       ...{ what: 'review', ...sources, files: ['a.log', '-'], namespace: 'N', lock: 'lease/x' },
-      ...{ output: 'csv', follow: false, limit: '200' },
+      ...{ output: 'csv', follow: false, limit: '200', live: false },
     });
     const show = run(['review', 'show', 'UID', '--cluster', '--since', '1h', '-o', 'json']);
     await show.done;
     expect(show.reviewed()).toEqual({
       ...{ what: 'show', ...sources, uid: 'UID', files: [], cluster: true, since: '1h', output: 'json' },
+      live: false,
     });
     const timeline = run(['review', 'timeline', 'lease/x', 'a.log', '-n', 'N', '-o', 'html']);
     await timeline.done;
     expect(timeline.reviewed()).toEqual({
       ...{ what: 'timeline', ...sources, lock: 'lease/x', files: ['a.log'], namespace: 'N', output: 'html' },
     });
+  });
+
+  it('review asks replicas as somebody, and review show does', async () => {
+    const whom = [
+      '--live',
+      '-n',
+      'N',
+      '--service-account',
+      'reader',
+      '--server',
+      'https://x',
+      '--ca-file',
+      'F',
+    ];
+    const expected = {
+      live: true,
+      namespace: 'N',
+      serviceAccount: 'reader',
+      server: 'https://x',
+      caFile: 'F',
+    };
+    for (const command of [['review'], ['review', 'show', 'UID']]) {
+      const { done, reviewed } = run([...command, ...whom]);
+      await done;
+      expect(reviewed()).toMatchObject(expected);
+    }
+    const timeline = run(['review', 'timeline', 'lease/x', '--live']);
+    await timeline.done;
+    expect(timeline.text()).toContain('unknown option');
   });
 
   it('certs looks after lockwarden’s own namespace, and asks for an authority unless it is told otherwise', async () => {
