@@ -26,6 +26,12 @@ const brought: Readonly<Record<string, readonly string[]>> = {
     'Issuer/lockwarden',
     'Issuer/lockwarden-selfsigned',
   ],
+  'read-api': [
+    'ClusterRole/lockwarden-read-api',
+    'ClusterRole/lockwarden-review-reader',
+    'ClusterRoleBinding/lockwarden-read-api',
+    'Service/lockwarden-review',
+  ],
   'service-monitor': ['ServiceMonitor/lockwarden'],
 };
 
@@ -104,6 +110,7 @@ describe('components and overlays', () => {
       'ha',
       'host-network',
       'kube-system',
+      'read-api',
       'service-monitor',
     ]);
     expect(overlays).toEqual(['audit-only', 'production']);
