@@ -12,12 +12,12 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
-import { configurationPath } from '../../src/kube/webhook-configuration.ts';
 import { rejectionMessage } from '../../src/review/record.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate } from './support/candidate.ts';
 import { Applier, kubeconfigOfServiceAccount, objectsWith } from './support/manifests.ts';
+import { issueToken, publishedBundle, readApi, type Reply } from './support/read-api.ts';
 import { auditPolicyFor, grantsOf, unused, usesIn } from './support/rights.ts';
 import {
   onAnyPort,
@@ -67,9 +67,7 @@ beforeAll(async () => {
   });
   await untilCalled(client);
   readPort = Number((await lockwarden.untilLine('read API listening'))['readPort']);
-  const { body } = await client.request({ method: 'GET', path: configurationPath });
-  const bundle = stringAt(objectAt(arrayAt(body, 'webhooks')[0], 'clientConfig'), 'caBundle');
-  ca = Buffer.from(bundle, 'base64').toString();
+  ca = await publishedBundle(client);
 }, buildTimeoutMs);
 
 afterAll(async () => {
@@ -94,34 +92,11 @@ async function bind(namespace: string, name: string, where: string): Promise<voi
   });
 }
 
-async function tokenOf(namespace: string, name: string, audiences: readonly string[]): Promise<string> {
-  const { body } = await client.request({
-    method: 'POST',
-    path: `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
-    body: { spec: { audiences, expirationSeconds: 3_600 } },
-  });
-  return stringAt(objectAt(body, 'status'), 'token');
-}
+const tokenOf = (namespace: string, name: string, audiences: readonly string[]): Promise<string> =>
+  issueToken(client, { namespace, name, audiences });
 
-interface Reply {
-  readonly status: number;
-  readonly body: JsonObject;
-}
-
-async function get(path: string, token: string | null): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const headers = token === null ? {} : { authorization: `Bearer ${token}` };
-    request({ host: '127.0.0.1', port: readPort, path, headers, ca, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as JsonObject });
-      });
-    })
-      .on('error', reject)
-      .end();
-  });
-}
+const get = (path: string, token: string | null): Promise<Reply> =>
+  readApi({ port: readPort, ca }, path, token);
 
 /** Has the lock `name` refused to a rogue, and resolves with the line that the log has of it. */
 async function refusedIn(namespace: TestNamespace, name: string): Promise<JsonObject> {

@@ -18,7 +18,9 @@ import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-
 import { Elector, type ElectorOptions } from '../../src/scene/elector.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate } from './support/candidate.ts';
+import { issueToken, publishedBundle, readApi } from './support/read-api.ts';
 import {
+  onAnyPort,
   runLockwarden,
   startServe,
   untilCalled,
@@ -42,7 +44,9 @@ beforeAll(async () => {
   client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
   namespace = await createTestNamespace(controlPlane.kubeconfig, 'records');
   await namespace.serviceAccount('candidate');
-  lockwarden = startServe({ kubeconfig: controlPlane.kubeconfig });
+  const rule = { apiGroups: ['review.lockwarden.dev'], resources: ['rejections'], verbs: ['list'] };
+  await namespace.serviceAccount('reader', [rule]);
+  lockwarden = startServe({ kubeconfig: controlPlane.kubeconfig, args: [...onAnyPort, '--read-port=0'] });
   await untilCalled(client);
 });
 
@@ -57,6 +61,16 @@ afterAll(async () => {
   await controlPlane.stop();
   await rm(folder, { recursive: true });
 });
+
+/** What the read API has of the namespace. */
+async function toldByApi(): Promise<readonly unknown[]> {
+  const { readPort } = await lockwarden.untilLine('read API listening');
+  const audiences = ['lockwarden-review'];
+  const token = await issueToken(client, { namespace: namespace.name, name: 'reader', audiences });
+  const api = { port: Number(readPort), ca: await publishedBundle(client) };
+  const { body } = await readApi(api, `/apis/review/v1/rejections?namespace=${namespace.name}`, token);
+  return arrayAt(body, 'items');
+}
 
 /** A candidate of client-go's that speaks for a pod of its name. */
 async function start(name: string, identity: string, options: Partial<ElectorOptions>): Promise<Elector> {
@@ -105,7 +119,7 @@ const refusals = async (): Promise<number> =>
     ...{ kind: 'Lease', outcome: 'Deny', reason: 'PrematureTakeover', enforcement: 'Deny' },
   })) ?? 0;
 
-test('a takeover that client-go attempts is one record in the log, on the lock, in reports and in metrics', async () => {
+test('a takeover that client-go attempts is one record in the log, on the lock, in the read API, in reports and in metrics', async () => {
   const [holder, impatient] = ['holder-0', 'impatient-0'] as const;
   const before = await refusals();
   const leader = await start('orders', holder, {
@@ -164,6 +178,7 @@ test('a takeover that client-go attempts is one record in the log, on the lock, 
   const told = recordsOf('orders').reduce((sum, { count }) => sum + count, 0);
   expect(rejections).toEqual([{ ...first, count: told, lastSeen: recordsOf('orders').at(-1)?.lastSeen }]);
   expect(told).toBeLessThanOrEqual(refused);
+  expect(await toldByApi()).toEqual(rejections);
 
   // And the holder never noticed.
   expect(leader.events.filter(({ event: what }) => what === 'error' || what === 'stopped-leading')).toEqual(

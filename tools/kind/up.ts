@@ -76,6 +76,7 @@ async function install({ env }: Engine): Promise<void> {
       'apiVersion: kustomize.config.k8s.io/v1beta1',
       'kind: Kustomization',
       'resources: [../../manifests/base]',
+      'components: [../../manifests/components/read-api]',
       `images: [{ name: ghcr.io/lockwarden/lockwarden, newName: ${name ?? ''}, newTag: ${tag ?? ''} }]`,
       '',
     ].join('\n'),
