@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
-import { arrayAt, objectAt, stringAt } from '../../src/kube/json.ts';
+import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { failureOf, microTime, Namespace } from '../kube/support/cluster.ts';
 import { root } from '../../tools/kind/engine.ts';
 import { stateFolder } from '../../tools/kind/state.ts';
@@ -13,7 +13,7 @@ import { Load } from '../conformance/support/load.ts';
 import { Applier } from '../conformance/support/manifests.ts';
 import { runLockwarden, untilCalled } from '../conformance/support/serve-process.ts';
 import { KindCluster, ownNamespace } from './support/cluster.ts';
-import { candidates, holderOf, rogue } from './support/electors.ts';
+import { candidates, holderOf, impatient, rogue } from './support/electors.ts';
 
 /** LIMIT: what takes seconds on an idle machine takes ten times that where a whole cluster has two cores. */
 const patience = { timeout: 120_000, interval: 500 };
@@ -143,9 +143,50 @@ describe('an installation', () => {
     }, patience);
   });
 
+  test('a takeover that client-go attempts is one record in the logs of all replicas, on the lock, and in the read API', async () => {
+    const { images, kubeconfig } = cluster.state;
+    await applier.apply({
+      ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding' },
+      metadata: { name: 'reads', namespace: elections },
+      roleRef: {
+        apiGroup: 'rbac.authorization.k8s.io',
+        kind: 'ClusterRole',
+        name: 'lockwarden-review-reader',
+      },
+      subjects: [{ kind: 'ServiceAccount', name: lock, namespace: elections }],
+    });
+    const holder = await holderOf(cluster, elections, lock);
+    await applier.apply(impatient(elections, lock, images.elector));
+    const review = async (...flags: readonly string[]): Promise<unknown> => {
+      const which = ['-n', elections, '--lock', `lease/${lock}`, '--holder', 'impatient', '-o', 'json'];
+      const ran = await runLockwarden(['review', ...flags, ...which, `--kubeconfig=${kubeconfig}`]);
+      expect(ran, ran.stderr).toMatchObject({ code: 0 });
+      return (JSON.parse(ran.stdout) as { rejections: unknown }).rejections;
+    };
+    const [record] = await vi.waitFor(async () => {
+      const ofLogs = (await review('--cluster')) as readonly JsonObject[];
+      expect(ofLogs.length).toBeGreaterThan(0);
+      expect(await review('--live', '--service-account', lock)).toEqual(ofLogs);
+      return ofLogs;
+    }, patience);
+    await cluster.kubectl('-n', elections, 'delete', 'pod', 'impatient', '--grace-period=0', '--force');
+    expect(record).toMatchObject({
+      ...{ lockKind: 'Lease', name: lock, namespace: elections, holder, wouldBeHolder: 'impatient' },
+      ...{ pod: 'impatient', reason: 'PrematureTakeover', enforcement: 'Deny' },
+    });
+    await vi.waitFor(async () => {
+      const described = await cluster.kubectl('-n', elections, 'describe', 'lease', lock);
+      expect(described).toContain('PrematureTakeover');
+      expect(described).toContain(`review ${stringAt(record, 'reviewUid')}`);
+    }, patience);
+    expect(await holderOf(cluster, elections, lock)).toBe(holder);
+  });
+
   test('lets another candidate take over when the leader’s pod has gone without a word, and nobody else is refused', async () => {
     const refused = async (): Promise<number> =>
-      (await cluster.rejections()).filter(({ name, pod }) => name === lock && pod !== 'rogue').length;
+      (await cluster.rejections()).filter(
+        ({ name, pod }) => name === lock && pod !== 'rogue' && pod !== 'impatient',
+      ).length;
     const holder = await holderOf(cluster, elections, lock);
     await cluster.kubectl('-n', elections, 'delete', 'pod', holder, '--grace-period=0', '--force');
     await vi.waitFor(async () => {

@@ -113,6 +113,29 @@ export function rogue(namespace: string, name: string, image: string): JsonObjec
   };
 }
 
+/** A candidate beside the others, of the same program, that takes every lease for one of a second. */
+export function impatient(namespace: string, name: string, image: string): JsonObject {
+  const identity = '--identity=impatient';
+  const args = [
+    `--namespace=${namespace}`,
+    `--name=${name}`,
+    identity,
+    '--retry-period=500ms',
+    '--impatience=1s',
+  ];
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'impatient', namespace },
+    spec: {
+      serviceAccountName: name,
+      restartPolicy: 'Never',
+      securityContext: { runAsUser: 65532 },
+      containers: [{ name: 'elector', image, imagePullPolicy: 'Never', args, securityContext }],
+    },
+  };
+}
+
 /** Who holds the lock; empty: nobody, or there is none yet. */
 export async function holderOf(cluster: KindCluster, namespace: string, name: string): Promise<string> {
   try {
