@@ -157,7 +157,7 @@ export class Elector {
 }
 
 function flagsOf(options: ElectorOptions): string[] {
-  const { leaseDurationMs = 3_000, renewDeadlineMs = 2_000, retryPeriodMs = 250 } = options;
+  const { leaseDurationMs = 3_000, renewDeadlineMs = 2_000, retryPeriodMs = 250, impatienceMs } = options;
   return [
     `--kubeconfig=${options.kubeconfig}`,
     `--namespace=${options.namespace}`,
@@ -167,6 +167,6 @@ function flagsOf(options: ElectorOptions): string[] {
     `--renew-deadline=${renewDeadlineMs}ms`,
     `--retry-period=${retryPeriodMs}ms`,
     `--release-on-cancel=${options.releaseOnCancel ?? false}`,
-    `--impatience=${options.impatienceMs ?? 0}ms`,
+    ...(impatienceMs === undefined ? [] : [`--impatience=${impatienceMs}ms`]),
   ];
 }

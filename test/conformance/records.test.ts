@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- client-node declares its models as classes and takes plain objects */
 /**
  * A takeover that client-go attempted and lockwarden refused, found by one record in every place that tells of it; and ten thousand
  * more, which fill neither the log nor the memory, and leave elections alone.

@@ -100,10 +100,8 @@ describe.concurrent('takeovers by a wrong clock', () => {
     for (const client of [java, python]) {
       await lock.refuses(() => client(ground.b).take(lock, stepped), 'U15 PrematureTakeover');
     }
-    expect(lock.rejections()).toMatchObject([
-      { alsoViolated: ['RenewTimeSkewed'] },
-      { alsoViolated: ['RenewTimeSkewed'] },
-    ]);
+    // The second, of the same pod, is told of in numbers.
+    expect(lock.rejections()).toMatchObject([{ alsoViolated: ['RenewTimeSkewed'] }]);
   });
 });
 
@@ -245,7 +243,8 @@ describe.concurrent('the end of a lease', () => {
     // The write that was let through was answered only after the lease had run out, but for the tolerance.
     expect(performance.now() - sentAt).toBeGreaterThanOrEqual(durationS * 1000 - toleranceMs);
     expect(early.length).toBeGreaterThan(5);
-    expect(lock.rejections()).toHaveLength(early.length);
+    // All but the first are told of in numbers, at ten seconds, or at the end.
+    expect(lock.rejections()).toMatchObject([{ rule: 'U15', wouldBeHolder: 'b', count: 1 }]);
     expect(await lock.record()).toMatchObject({ holderIdentity: 'b' });
   });
 
