@@ -23,8 +23,10 @@ const onlyWhatIsUsedOfTheClient: Plugin = {
   name: 'only what is used of client-node',
   setup: (builder) => {
     const asked = Symbol('asked');
+    const stub = fileURLToPath(new URL('no-models.ts', import.meta.url));
     builder.onResolve({ filter: /^[.@]/ }, async ({ path, pluginData, importer, resolveDir, kind }) => {
       if (pluginData === asked) return undefined;
+      if (path === './gen/index.js' && importer.endsWith('/dist/portforward.js')) return { path: stub };
       if (path !== client && !importer.includes(`/node_modules/${client}/`)) return undefined;
       const found = await builder.resolve(path, { importer, resolveDir, kind, pluginData: asked });
       return { ...found, sideEffects: false };
