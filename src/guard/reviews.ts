@@ -9,9 +9,9 @@ import type { Logger, MonotonicClock } from '../kube/ports.ts';
 import type { Happening } from '../kube/event.ts';
 import { ChangePace, type ChangeLimits } from '../review/change-limits.ts';
 import { Folding, type FoldingLimits } from '../review/folding.ts';
-import { happeningOf } from '../review/happening.ts';
 import { changeMessage, changeRecord, recordMessages, rejectionRecord } from '../review/record.ts';
 import type { RejectionRecord } from '../review/record-schema.ts';
+import { happeningOf } from './happening.ts';
 
 /** What is not told of. */
 export type Untold = 'violation' | 'change';
@@ -88,6 +88,7 @@ export class GuardReviews {
     }
     const change = changeRecord(write, decision, judged);
     if (change === null) return;
+    // NB: of the record, whose texts are bounded whatever the review held.
     const { lockKind, namespace, name } = change;
     if (this.#changes.may(JSON.stringify([lockKind, namespace, name]), now))
       this.#options.log.info(change, changeMessage);

@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeAll, expect, inject, test, vi } from 'vitest
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { arrayAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
-import { happeningOf } from '../../src/review/happening.ts';
+import { happeningOf } from '../../src/guard/happening.ts';
 import { changeMessage, rejectionMessage } from '../../src/review/record.ts';
 import { rejectionRecordSchema, type RejectionRecord } from '../../src/review/record-schema.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';

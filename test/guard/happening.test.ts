@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { happeningOf } from '../../src/review/happening.ts';
-import { record } from './support/records.ts';
+import { happeningOf } from '../../src/guard/happening.ts';
+import { record } from '../review/support/records.ts';
 
 describe('the Event of a record', () => {
   it('is about the lock, and says what the client was told, who wrote, and which review it was', () => {

@@ -1,21 +1,7 @@
 /** A record as what an Event on the lock tells. Pure. */
 import type { Enforcement } from '../core/reasons.ts';
-import type { RejectionRecord } from './record-schema.ts';
-
-/** As in `kube/event.ts`, which this layer does not know. */
-export interface LockHappening {
-  readonly regarding: {
-    readonly apiVersion: string;
-    readonly kind: string;
-    readonly namespace: string;
-    readonly name: string;
-    readonly uid?: string;
-  };
-  readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
-  readonly action: string;
-  readonly note: string;
-}
+import type { Happening } from '../kube/event.ts';
+import type { RejectionRecord } from '../review/record-schema.ts';
 
 const actions: Readonly<Record<Enforcement, string>> = { Deny: 'Reject', Warn: 'Warn', Audit: 'Audit' };
 const apiVersions: Readonly<Record<RejectionRecord['lockKind'], string>> = {
@@ -28,7 +14,7 @@ const apiVersions: Readonly<Record<RejectionRecord['lockKind'], string>> = {
  * What the Event says: the sentence that the client was told, who wrote, and the review, so that the same record is found in the log.
  * INVARIANT: the records of a folding's one kind make the same happening, or each would be an Event of its own.
  */
-export function happeningOf(record: RejectionRecord): LockHappening {
+export function happeningOf(record: RejectionRecord): Happening {
   const { lockKind: kind, namespace, name, lockUid, enforcement, reason, reviewUid } = record;
   return {
     regarding: {
