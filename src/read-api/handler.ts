@@ -5,9 +5,9 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { MonotonicMs } from '../core/time.ts';
+import { Allowance } from '../review/allowance.ts';
 import type { Log } from '../review/logger.ts';
 import { askOf, resourceAt, type Ask, type ReadResource } from './ask.ts';
-import { Bucket } from './bucket.ts';
 import type { Caller, Doorkeeper } from './doorkeeper.ts';
 import type { ReadLimits } from './limits.ts';
 import { pageOf, type ReadSources } from './pages.ts';
@@ -41,12 +41,12 @@ export function createReadHandler(options: ReadHandlerOptions): RequestListener 
 class ReadHandler {
   readonly #options: ReadHandlerOptions;
   readonly #seal = new Seal();
-  readonly #all: Bucket;
-  readonly #buckets = new WeakMap<Socket, Bucket>();
+  readonly #all: Allowance;
+  readonly #ofConnections = new WeakMap<Socket, Allowance>();
 
   constructor(options: ReadHandlerOptions) {
     this.#options = options;
-    this.#all = new Bucket(options.limits.inAll, options.monotonicNow());
+    this.#all = new Allowance(options.limits.inAll);
   }
 
   /** Answers one request. Never rejects. */
@@ -141,8 +141,8 @@ class ReadHandler {
   #isInRate(socket: Socket, resource: ReadResource | null): boolean {
     const { limits, monotonicNow } = this.#options;
     const now = monotonicNow();
-    const own = this.#buckets.get(socket) ?? new Bucket(limits.perConnection, now);
-    this.#buckets.set(socket, own);
+    const own = this.#ofConnections.get(socket) ?? new Allowance(limits.perConnection);
+    this.#ofConnections.set(socket, own);
     const cost = resource === null ? 1 : costs[resource];
     return own.take(now, cost) && this.#all.take(now, cost);
   }

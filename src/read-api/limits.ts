@@ -1,4 +1,5 @@
 /** Every bound of the read API in one place, each with where its number comes from. */
+import type { AllowanceLimits } from '../review/allowance.ts';
 import type { ConnectionLimits } from '../server/limits.ts';
 
 /** Bounds on requests, on what is remembered of callers, and on streams. Times in milliseconds. */
@@ -8,8 +9,8 @@ export interface ReadLimits {
   /** Longest token, in characters. */
   readonly tokenLengthMax: number;
   /** Requests a second in the long run, and at once: of one connection, and of all together. */
-  readonly perConnection: Rate;
-  readonly inAll: Rate;
+  readonly perConnection: AllowanceLimits;
+  readonly inAll: AllowanceLimits;
   /** How long a yes of the API server counts, and a no. */
   readonly yesMs: number;
   readonly noMs: number;
@@ -31,12 +32,6 @@ export interface ReadLimits {
   /** How long a reader may take nothing, and how many changes may wait for one that is slow. */
   readonly stalledMs: number;
   readonly waitingMax: number;
-}
-
-/** A bucket of tokens: `perSecond` come, `burst` fit in. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
 }
 
 /** The limits in production. */

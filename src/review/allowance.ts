@@ -1,4 +1,4 @@
-/** How many of something may be told of: a burst after a pause, and so many a second for ever. Pure. */
+/** How much of something may be: a burst after a pause, and so much a second for ever. Pure: time is handed in. */
 import type { MonotonicMs } from '../core/time.ts';
 
 /** Bounds of an allowance. */
@@ -18,14 +18,14 @@ export class Allowance {
     this.#left = limits.burst;
   }
 
-  /** Whether one more may be, and takes it. */
-  take(now: MonotonicMs): boolean {
+  /** Whether `amount` more may be, and takes it; nothing where there is less. */
+  take(now: MonotonicMs, amount = 1): boolean {
     const { burst, perSecond } = this.#limits;
     const earned = this.#countedAt === null ? 0 : (Math.max(0, now - this.#countedAt) / 1000) * perSecond;
     this.#left = Math.min(burst, this.#left + earned);
     this.#countedAt = now;
-    if (this.#left < 1) return false;
-    this.#left -= 1;
+    if (this.#left < amount) return false;
+    this.#left -= amount;
     return true;
   }
 
