@@ -1,5 +1,6 @@
 /** What was found wrong, folded: writes that differ in nothing but when they came are one record with a count. */
 import type { Enforcement } from '../core/reasons.ts';
+import { together } from '../review/record.ts';
 import type { RejectionRecord } from '../review/record-schema.ts';
 
 /** A record, and what the first of its writes came from. */
@@ -39,7 +40,10 @@ export class Findings {
     const key = keyOf(record);
     const known = this.#groups.get(key);
     this.#groups.delete(key);
-    this.#groups.set(key, known === undefined ? finding : { ...known, record: folded(known.record, record) });
+    this.#groups.set(
+      key,
+      known === undefined ? finding : { ...known, record: together(known.record, record) },
+    );
     if (this.#groups.size > this.#max) this.#drop();
   }
 
@@ -65,14 +69,4 @@ function keyOf(record: RejectionRecord): string {
     ...[lockKind, namespace, name, rule, reason, enforcement],
     ...[requester, pod, wouldBeHolder, dryRun],
   ]);
-}
-
-/** All but the counts is the first one's. Logs of several API servers may tell of an earlier write later. */
-function folded(first: RejectionRecord, next: RejectionRecord): RejectionRecord {
-  return {
-    ...first,
-    count: first.count + next.count,
-    firstSeen: next.firstSeen < first.firstSeen ? next.firstSeen : first.firstSeen,
-    lastSeen: next.lastSeen > first.lastSeen ? next.lastSeen : first.lastSeen,
-  };
 }

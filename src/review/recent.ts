@@ -2,6 +2,7 @@
  * The newest records of this replica, for whoever asks while they are new: a bounded ring by groups. A group is what the log folds: the
  * first write of its kind and those that repeat it. A noisy namespace pushes out its own groups first, never those of a quiet one.
  */
+import { together } from './record.ts';
 import type { RejectionRecord } from './record-schema.ts';
 
 /** A group: the record of its first write, with the count and the last time of all that were told of. */
@@ -114,14 +115,4 @@ export class RecentRejections {
 /** NB: without a review's uid, which only a caller that is no API server leaves out, the lock tells groups apart. */
 function keyOf({ reviewUid, instance, rule, reason, lockKind, name }: RejectionRecord): string {
   return JSON.stringify([reviewUid, instance, rule, reason, lockKind, name]);
-}
-
-/** Instants are of one form and length, so they sort as text. */
-function together(known: RejectionRecord, more: RejectionRecord): RejectionRecord {
-  return {
-    ...known,
-    count: known.count + more.count,
-    firstSeen: known.firstSeen < more.firstSeen ? known.firstSeen : more.firstSeen,
-    lastSeen: known.lastSeen > more.lastSeen ? known.lastSeen : more.lastSeen,
-  };
 }

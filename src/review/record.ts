@@ -82,6 +82,19 @@ export function changeRecord(write: LockWrite, decision: Decision, judged: Judge
   };
 }
 
+/**
+ * One record for the writes of two that are alike: all but the counts is that of `known`. Either may have come first, as in the logs of several
+ * API servers. NB: instants are of one form and length, so they sort as text.
+ */
+export function together(known: RejectionRecord, more: RejectionRecord): RejectionRecord {
+  return {
+    ...known,
+    count: known.count + more.count,
+    firstSeen: known.firstSeen < more.firstSeen ? known.firstSeen : more.firstSeen,
+    lastSeen: known.lastSeen > more.lastSeen ? known.lastSeen : more.lastSeen,
+  };
+}
+
 type CommonFields = Pick<
   RejectionRecord,
   | 'lockKind'
