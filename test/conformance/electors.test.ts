@@ -9,10 +9,11 @@ import type { KubeError } from '../../src/kube/errors.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { changeMessage } from '../../src/review/record.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
-import { Elector, type ElectorOptions } from '../../src/scene/elector.ts';
+import type { Elector, ElectorOptions } from '../../src/scene/elector.ts';
 import { failureOf } from '../kube/support/cluster.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate, type Candidate } from './support/candidate.ts';
+import { startElector } from './support/pod-elector.ts';
 import { startServe, untilCalled, type ServeProcess } from './support/serve-process.ts';
 
 /** The electors' default, as `Elector` has it. */
@@ -58,9 +59,7 @@ async function start(
   identity: string,
   options: Partial<ElectorOptions> = {},
 ): Promise<Elector> {
-  const { kubeconfig } = await namespace.pod(identity, 'candidate');
-  const binary = inject('elector');
-  const elector = new Elector({ binary, kubeconfig, namespace: namespace.name, name, identity, ...options });
+  const elector = await startElector(namespace, name, identity, options);
   electors.push(elector);
   return elector;
 }

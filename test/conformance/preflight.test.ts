@@ -9,10 +9,11 @@ import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import type { LockReport } from '../../src/preflight/lock-report.ts';
 import type { PreflightReport } from '../../src/preflight/report.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
-import { Elector, type ElectorOptions } from '../../src/scene/elector.ts';
+import type { Elector, ElectorOptions } from '../../src/scene/elector.ts';
 import { withRecord } from '../kube/support/cluster.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate, holderOf, type Candidate } from './support/candidate.ts';
+import { startElector } from './support/pod-elector.ts';
 
 /** A preflight of the cluster under way: what it will have printed, once it is told that it has seen enough. */
 interface Looking {
@@ -60,9 +61,7 @@ async function start(
   identity: string,
   options: Partial<ElectorOptions> = {},
 ): Promise<Elector> {
-  const { kubeconfig } = await namespace.pod(identity, 'candidate');
-  const common = { binary: inject('elector'), kubeconfig, namespace: namespace.name, name: lock, identity };
-  const elector = new Elector({ ...common, ...options });
+  const elector = await startElector(namespace, lock, identity, options);
   electors.push(elector);
   return elector;
 }

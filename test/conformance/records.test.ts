@@ -16,9 +16,10 @@ import { happeningOf } from '../../src/guard/happening.ts';
 import { changeMessage, rejectionMessage } from '../../src/review/record.ts';
 import { rejectionRecordSchema, type RejectionRecord } from '../../src/review/record-schema.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
-import { Elector, type ElectorOptions } from '../../src/scene/elector.ts';
+import type { Elector, ElectorOptions } from '../../src/scene/elector.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate } from './support/candidate.ts';
+import { startElector } from './support/pod-elector.ts';
 import { issueToken, publishedBundle, readApi } from './support/read-api.ts';
 import {
   onAnyPort,
@@ -75,9 +76,7 @@ async function toldByApi(): Promise<readonly unknown[]> {
 
 /** A candidate of client-go's that speaks for a pod of its name. */
 async function start(name: string, identity: string, options: Partial<ElectorOptions>): Promise<Elector> {
-  const { kubeconfig } = await namespace.pod(identity, 'candidate');
-  const binary = inject('elector');
-  const elector = new Elector({ binary, kubeconfig, namespace: namespace.name, name, identity, ...options });
+  const elector = await startElector(namespace, name, identity, options);
   electors.push(elector);
   return elector;
 }

@@ -7,9 +7,10 @@ import { replay, type ReplayOptions } from '../../src/cli/replay.ts';
 import type { RejectionRecord } from '../../src/review/record-schema.ts';
 import { rejectionRecordSchema } from '../../src/review/record-schema.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
-import { Elector } from '../../src/scene/elector.ts';
+import type { Elector } from '../../src/scene/elector.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate, holderOf, type Candidate } from './support/candidate.ts';
+import { startElector } from './support/pod-elector.ts';
 
 let controlPlane: ControlPlane;
 let namespace: TestNamespace;
@@ -30,9 +31,7 @@ afterAll(async () => {
 });
 
 async function start(lock: string, identity: string): Promise<Elector> {
-  const { kubeconfig } = await namespace.pod(identity, 'candidate');
-  const common = { binary: inject('elector'), kubeconfig, namespace: namespace.name, name: lock, identity };
-  const elector = new Elector(common);
+  const elector = await startElector(namespace, lock, identity);
   electors = [...electors, elector];
   return elector;
 }
