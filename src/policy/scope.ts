@@ -10,6 +10,8 @@ export interface Scope {
   readonly kinds: readonly LockKind[];
   /** Whether no name is left out. */
   readonly allNames: boolean;
+  /** The names as they are written; null: all. */
+  readonly patterns: { readonly names: readonly string[] | null; readonly excludeNames: readonly string[] };
   /** Null: the namespace is none of them. */
   readonly namespace: (
     name: string,
@@ -29,6 +31,7 @@ export function scopeOf({ match = {} }: ClusterLockPolicySpec, ref: PolicyRef): 
   return {
     kinds: match.kinds ?? lockKinds,
     allNames: match.names === undefined && match.excludeNames === undefined,
+    patterns: { names: match.names ?? null, excludeNames: match.excludeNames ?? [] },
     namespace: ref.kind === 'LockPolicy' ? onlyNamespace(ref.namespace) : namespacesOf(match),
     lock: (kind, name) => {
       if (match.kinds?.includes(kind) === false) return null;

@@ -19,6 +19,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   sandbox: ['clock', 'errors'],
   replica: ['core', 'certs', 'election', 'kube', 'clock', 'errors'],
   guard: [
+    'switch',
     'replica',
     'certs',
     'core',
@@ -34,6 +35,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'errors',
   ],
   explain: ['core', 'policy'],
+  switch: ['core', 'policy', 'kube'],
   'certs-report': ['core', 'certs', 'replica', 'kube'],
   yaml: ['policy'],
   lint: ['core', 'policy', 'yaml'],
@@ -58,6 +60,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'locks',
     'policy',
     'explain',
+    'switch',
     'certs',
     'certs-report',
     'replica',

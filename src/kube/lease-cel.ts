@@ -1,0 +1,77 @@
+/**
+ * Parts of CEL expressions about Leases: fields and stamps, read in such a way that no expression fails, whatever the object is.
+ * `&&` does not evaluate what follows a false term, so sizes and types are checked before anything partial.
+ */
+import { all } from './cel.ts';
+
+/** LIMIT: as `stampEntriesMax` of the core: an honest list has some ten entries. It also bounds the pairs that are compared. */
+export const entriesMax = 64;
+
+/** A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. Years beyond are not printed sortably. */
+const timeForm = `'^[12][0-9]{3}-.*Z$'`;
+const microTimeCharacters = 27;
+/** A stamp as the API server prints it: `2026-01-02T03:04:05Z`. */
+const stampCharacters = 20;
+
+/** Whether the entry that the CEL variable `entry` names owns a field. */
+export type Owns = (entry: string) => string;
+
+/** Ownership of a field of a Lease's spec. */
+export function ownsLeaseField(field: string): Owns {
+  return (entry) => `'f:${field}' in ${entry}.?fieldsV1[?'f:spec'].orValue({})`;
+}
+
+/** The stamps of an object. */
+export function entriesOf(variable: string): string {
+  return `${variable}.?metadata.?managedFields.orValue([])`;
+}
+
+/** A field of a Lease's spec, or `absent` (a CEL literal). */
+export function leaseField(variable: string, field: string, absent: string): string {
+  return `${variable}.?spec.?${field}.orValue(${absent})`;
+}
+
+/** The holder, or the empty string. */
+export function holderIn(variable: string): string {
+  return leaseField(variable, 'holderIdentity', "''");
+}
+
+/** The lease duration in seconds, or 0. */
+export function durationIn(variable: string): string {
+  return leaseField(variable, 'leaseDurationSeconds', '0');
+}
+
+/** The renew time as text, or the empty string. */
+export function renewTimeIn(variable: string): string {
+  return leaseField(variable, 'renewTime', "''");
+}
+
+/** Whether there is a renew time that can be parsed. NB: a zero MicroTime is stored as null, so the type is checked and not only the presence. */
+export function hasRenewTime(variable: string): string {
+  const value = renewTimeIn(variable);
+  return all(
+    `type(${value}) == string`,
+    `size(${value}) == ${String(microTimeCharacters)}`,
+    `${value}.matches(${timeForm})`,
+  );
+}
+
+/** Whether there is a duration. */
+export function hasDuration(variable: string): string {
+  return all(`type(${durationIn(variable)}) == int`, `${durationIn(variable)} > 0`);
+}
+
+/** Whether somebody holds the lock. */
+export function isHeld(variable: string): string {
+  return all(`type(${holderIn(variable)}) == string`, `${holderIn(variable)} != ''`);
+}
+
+/** Whether an entry has a time that can be parsed. */
+export function isStamped(entry: string): string {
+  const time = `${entry}.?time.orValue('')`;
+  return all(
+    `type(${time}) == string`,
+    `size(${time}) == ${String(stampCharacters)}`,
+    `${time}.matches(${timeForm})`,
+  );
+}

@@ -1,0 +1,249 @@
+/**
+ * The ValidatingAdmissionPolicies of the dead man's switch, and their bindings, as values. Three, whatever the number of policies:
+ *
+ *   lockwarden-switch  refuses what is certainly early, while the guard Lease has not been renewed
+ *   lockwarden-stamps  keeps the evidence that the first judges by, always: a strip leaves no time at which it was made
+ *   lockwarden-guard   keeps the guard Lease from everybody but lockwarden
+ *
+ * SOURCE: https://github.com/kubernetes/api/blob/v0.36.3/admissionregistration/v1/types.go (ValidatingAdmissionPolicy)
+ */
+import { all, any, literal, not } from '../kube/cel.ts';
+import type { JsonObject } from '../kube/json.ts';
+import {
+  falsifies,
+  isAsleep,
+  isByAnother,
+  isEarly,
+  isPromise,
+  isShortening,
+  isTakeover,
+  plants,
+  secondsLeft,
+  spoilsList,
+  stampVariables,
+  stripsTiming,
+  switchVariables,
+} from './expressions.ts';
+import type { SwitchScope, Terms } from './terms.ts';
+
+/** Name of the Lease whose renewals say that lockwarden is asked. */
+export const guardLeaseName = 'lockwarden-guard';
+
+/** What the policies depend on. */
+export interface SwitchOptions {
+  readonly scope: SwitchScope;
+  /** lockwarden's own. */
+  readonly ownNamespace: string;
+  /** lockwarden's user name, the only one that may write the guard Lease. */
+  readonly username: string;
+}
+
+/** Names of the policies, and of their bindings. */
+export const switchNames = {
+  takeovers: 'lockwarden-switch',
+  stamps: 'lockwarden-stamps',
+  guard: 'lockwarden-guard',
+} as const;
+
+const labels = {
+  'app.kubernetes.io/name': 'lockwarden',
+  'app.kubernetes.io/managed-by': 'lockwarden',
+  'app.kubernetes.io/component': 'switch',
+};
+
+/** Policies and bindings, policies first. Equal options give equal objects. */
+export function switchObjects(options: SwitchOptions): readonly JsonObject[] {
+  return [
+    takeoverPolicy(options),
+    stampPolicy(options),
+    guardPolicy(options),
+    binding(switchNames.takeovers, {
+      paramRef: {
+        name: guardLeaseName,
+        namespace: options.ownNamespace,
+        // INVARIANT: never Deny, by which a Lease that is missing would refuse every write to every Lease.
+        parameterNotFoundAction: 'Allow',
+      },
+    }),
+    binding(switchNames.stamps, {}),
+    binding(switchNames.guard, {}),
+  ];
+}
+
+function policy(name: string, spec: JsonObject): JsonObject {
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name, labels },
+    // An expression that fails lets the write pass: what stands in for a guard must not be able to stop a cluster.
+    spec: { failurePolicy: 'Ignore', ...spec },
+  };
+}
+
+function binding(name: string, more: JsonObject): JsonObject {
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    metadata: { name, labels },
+    spec: { policyName: name, validationActions: ['Deny'], ...more },
+  };
+}
+
+function takeoverPolicy({ scope }: SwitchOptions): JsonObject {
+  return policy(switchNames.takeovers, {
+    paramKind: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
+    matchConstraints: constraints(['UPDATE'], scope),
+    matchConditions: [
+      { name: 'a-promise', expression: isPromise },
+      { name: 'taken-or-cut-short', expression: any(isTakeover, isShortening) },
+      { name: 'covered', expression: isCovered(scope) },
+    ],
+    variables: [
+      ...switchVariables,
+      { name: 'isAsleep', expression: all('variables.isJudged', isAsleep) },
+      { name: 'isEarly', expression: all(not('variables.isAsleep'), isEarly(toleranceIn(scope))) },
+      { name: 'isRefused', expression: all('variables.isEarly', any('variables.takes', isByAnother)) },
+    ],
+    validations: [
+      {
+        expression: not('variables.isRefused'),
+        reason: 'Forbidden',
+        message: 'lockwarden is down, and the holder’s lease has not run out',
+        messageExpression: sentence(
+          "(variables.takes ? 'another identity takes the lock before the holder’s lease has run out' : 'the lease of a live holder is cut short by another')",
+          `'; held by ' + oldObject.spec.holderIdentity + '; free in at most ' + ${secondsLeft} + ' s'`,
+        ),
+      },
+    ],
+  });
+}
+
+function stampPolicy({ scope }: SwitchOptions): JsonObject {
+  const refuse = (expression: string, what: string): JsonObject => ({
+    expression: not(expression),
+    reason: 'Forbidden',
+    message: `lockwarden’s switch: ${what}`,
+  });
+  return policy(switchNames.stamps, {
+    matchConstraints: constraints(['UPDATE'], scope),
+    matchConditions: [
+      { name: 'a-promise', expression: isPromise },
+      { name: 'covered', expression: isCovered(scope) },
+    ],
+    variables: stampVariables,
+    validations: [
+      refuse(stripsTiming, 'renew time or duration of a held lock is removed while its holder stays'),
+      refuse(spoilsList, 'the stamps of a held lock are removed, or are more than any honest list has'),
+      refuse(plants, 'stamps are planted beside the one that the API server wrote for this request'),
+      refuse(falsifies(toleranceIn(scope)), 'the stamp of the renew time is removed, forged or moved back'),
+    ],
+  });
+}
+
+function guardPolicy({ ownNamespace, username }: SwitchOptions): JsonObject {
+  const isOwn = `request.userInfo.username == ${literal(username)}`;
+  const isSystem = `request.userInfo.username in ${JSON.stringify(collectors).replaceAll('"', "'")}`;
+  return policy(switchNames.guard, {
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: namespaces('In', [ownNamespace]),
+      objectSelector: {},
+      resourceRules: [{ ...leases(['CREATE', 'UPDATE', 'DELETE']), resourceNames: [guardLeaseName] }],
+    },
+    validations: [
+      {
+        expression: any(isOwn, all("request.operation == 'DELETE'", isSystem)),
+        reason: 'Forbidden',
+        message: `${guardLeaseName} says whether lockwarden is asked, and is for lockwarden alone; to remove lockwarden, delete the binding ${switchNames.guard} first`,
+      },
+    ],
+  });
+}
+
+/** Who deletes what belongs to something that is gone. */
+const collectors = [
+  'system:serviceaccount:kube-system:generic-garbage-collector',
+  'system:serviceaccount:kube-system:namespace-controller',
+  'system:kube-controller-manager',
+];
+
+function constraints(operations: readonly string[], { unguarded }: SwitchScope): JsonObject {
+  return {
+    matchPolicy: 'Equivalent',
+    namespaceSelector: namespaces('NotIn', unguarded),
+    objectSelector: {},
+    resourceRules: [leases(operations)],
+  };
+}
+
+function leases(operations: readonly string[]): JsonObject {
+  return {
+    apiGroups: ['coordination.k8s.io'],
+    apiVersions: ['v1'],
+    operations: [...operations],
+    resources: ['leases'],
+    scope: 'Namespaced',
+  };
+}
+
+function namespaces(operator: 'In' | 'NotIn', values: readonly string[]): JsonObject {
+  return {
+    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator, values: [...values] }],
+  };
+}
+
+function sentence(what: string, promise: string): string {
+  const lock = "'lockwarden is down: lease/' + request.namespace + '/' + request.name + ': '";
+  return `${lock} + ${what} + ${promise} + ' [lockwarden switch PrematureTakeover]'`;
+}
+
+const namespace = 'request.namespace';
+
+/** Whether the switch stands in for the lock and its requester. */
+function isCovered({ others, classes }: SwitchScope): string {
+  const listed = classes.flatMap((each) => each.namespaces);
+  const ofClasses = classes.map(({ namespaces: names, terms }) => all(isIn(namespace, names), meets(terms)));
+  const ofOthers = others === null ? [] : [all(not(isIn(namespace, listed)), meets(others))];
+  const either = [...ofClasses, ...ofOthers];
+  return either.length === 0 ? 'false' : any(...either);
+}
+
+function meets({ names, excludeNames, exempt }: Terms): string {
+  const user = 'request.userInfo';
+  return all(
+    names === null ? 'true' : matchesAny('request.name', names),
+    not(matchesAny('request.name', excludeNames)),
+    not(isIn(`${user}.?username.orValue('')`, exempt.usernames)),
+    not(
+      exempt.groups.length === 0
+        ? 'false'
+        : `${user}.?groups.orValue([]).exists(g, ${isIn('g', exempt.groups)})`,
+    ),
+  );
+}
+
+function isIn(value: string, list: readonly string[]): string {
+  return list.length === 0 ? 'false' : `${value} in [${list.map(literal).join(', ')}]`;
+}
+
+function matchesAny(value: string, patterns: readonly string[]): string {
+  const exact = patterns.filter((pattern) => !pattern.includes('*'));
+  const wild = patterns.filter((pattern) => pattern.includes('*'));
+  return any(isIn(value, exact), ...wild.map((pattern) => `${value}.matches(${literal(regexpOf(pattern))})`));
+}
+
+/** Names of objects are made of letters, digits, `-`, `.` and, at most, `:`: nothing else in a pattern can match. */
+function regexpOf(pattern: string): string {
+  const pieces = pattern.split('*').map((piece) => piece.replaceAll(/[^a-zA-Z0-9-]/g, (each) => `[${each}]`));
+  return `^${pieces.join('.*')}$`;
+}
+
+/** The tolerance for the namespace of the request, in milliseconds. */
+function toleranceIn({ others, classes }: SwitchScope): string {
+  const last = String(others?.toleranceMs ?? 0);
+  return classes.reduceRight(
+    (rest, { namespaces: names, terms }) =>
+      `(${isIn(namespace, names)} ? ${String(terms.toleranceMs)} : ${rest})`,
+    last,
+  );
+}

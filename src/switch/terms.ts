@@ -1,0 +1,124 @@
+/**
+ * For which locks the switch stands in, and on what terms: what the policies in force come to, by namespace and by patterns of names,
+ * since the API server can tell locks apart by nothing else. Where policies disagree about a name the milder terms hold: the switch
+ * refuses nothing that lockwarden itself would let pass.
+ */
+import type { Settings } from '../core/settings.ts';
+import { notLocks, unguardedNamespaces } from '../policy/built-in.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { PolicyStore } from '../policy/store.ts';
+
+/** What the switch does for the locks of some namespaces. */
+export interface Terms {
+  /** How early a takeover may be, in milliseconds. */
+  readonly toleranceMs: number;
+  /** Patterns of the names that it stands in for (`*` is any run of characters); null: all. */
+  readonly names: readonly string[] | null;
+  /** Patterns of the names that it does not. */
+  readonly excludeNames: readonly string[];
+  /** Requesters whom it never refuses. */
+  readonly exempt: Settings['exempt'];
+}
+
+/** Terms and the namespaces that they hold for. */
+export interface TermsClass {
+  readonly terms: Terms;
+  readonly namespaces: readonly string[];
+}
+
+/** For which locks the switch stands in. Sorted: equal policies give equal scopes. */
+export interface SwitchScope {
+  /** Namespaces in which it never does. */
+  readonly unguarded: readonly string[];
+  /** For namespaces in no other list; null: for none of them. */
+  readonly others: Terms | null;
+  readonly classes: readonly TermsClass[];
+}
+
+/** LIMIT: no namespace has such a name; what holds for it holds for those that nobody has seen yet. */
+const unseen = '-';
+
+/** The scope that the policies in force ask for. */
+export function switchScope(store: PolicyStore, ownNamespace: string): SwitchScope {
+  const others = termsIn(store, unseen);
+  const otherKey = JSON.stringify(others);
+  const classes = new Map<string, { readonly terms: Terms; readonly namespaces: string[] }>();
+  const unguarded = new Set([ownNamespace]);
+  for (const namespace of new Set([...unguardedNamespaces, ...[...store.namespaces].sort()])) {
+    if (namespace === ownNamespace) continue;
+    const terms = termsIn(store, namespace);
+    const key = JSON.stringify(terms);
+    if (terms === null) unguarded.add(namespace);
+    else if (key !== otherKey || unguardedNamespaces.includes(namespace)) {
+      const known = classes.get(key) ?? { terms, namespaces: [] };
+      known.namespaces.push(namespace);
+      classes.set(key, known);
+    }
+  }
+  return {
+    unguarded: others === null ? [...unguardedNamespaces, ownNamespace].sort() : [...unguarded].sort(),
+    others,
+    classes: [...classes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each),
+  };
+}
+
+/** Terms for the Leases of a namespace; null: the switch stands in for none of them. */
+function termsIn(store: PolicyStore, namespace: string): Terms | null {
+  const policies = store.policiesFor(namespace).filter(({ scope }) => scope.kinds.includes('Lease'));
+  const named = policies.filter(({ scope }) => !scope.allNames);
+  // A name that no pattern of a policy can match stands for all that no policy names.
+  const base = store.effectiveFor({ kind: 'Lease', namespace, name: unnamed })?.settings ?? null;
+  const isBaseDenied = base !== null && refuses(base);
+  const raising = named.filter((policy) => isRaising(store, namespace, policy));
+  if (!isBaseDenied && raising.length === 0) return null;
+  const settings = [
+    ...(base === null ? [] : [base]),
+    ...named.map((policy) => probe(store, namespace, policy)),
+  ];
+  const lowering = named.filter((policy) => !raising.includes(policy));
+  return {
+    toleranceMs: Math.max(...settings.map((each) => each?.toleranceMs ?? 0)),
+    names: isBaseDenied ? null : raising.flatMap(({ scope }) => scope.patterns.names ?? ['*']).sort(),
+    excludeNames: [
+      ...lowering.flatMap(({ scope }) => scope.patterns.names ?? ['*']),
+      ...(isBaseDenied ? [] : raising.flatMap(({ scope }) => scope.patterns.excludeNames)),
+      ...builtInExceptions(namespace),
+    ].sort(),
+    exempt: {
+      usernames: union(settings.map((each) => each?.exempt.usernames ?? [])),
+      groups: union(settings.map((each) => each?.exempt.groups ?? [])),
+    },
+  };
+}
+
+/** LIMIT: a name that no object can have, so that only patterns for all names match it. */
+const unnamed = '\u0000';
+
+function refuses({ enforcement }: Settings): boolean {
+  return enforcement.PrematureTakeover === 'Deny';
+}
+
+function isRaising(store: PolicyStore, namespace: string, policy: Policy): boolean {
+  const settings = probe(store, namespace, policy);
+  return settings !== null && refuses(settings);
+}
+
+/** What holds for a lock that the policy names by the first of its patterns, for want of the locks themselves. */
+function probe(store: PolicyStore, namespace: string, { scope }: Policy): Settings | null {
+  const patterns = scope.patterns.names ?? ['*'];
+  const settings = patterns.map(
+    (pattern) =>
+      store.effectiveFor({ kind: 'Lease', namespace, name: pattern.replaceAll('*', unnamed) })?.settings ??
+      null,
+  );
+  return settings.find((each) => each === null || !refuses(each)) ?? settings[0] ?? null;
+}
+
+function builtInExceptions(namespace: string): readonly string[] {
+  const names = notLocks.filter((each) => each.namespace === namespace).map(({ name }) => name);
+  return namespace === 'istio-system' ? [...names, 'istio-*'] : names;
+}
+
+function union(lists: readonly (readonly string[])[]): readonly string[] {
+  return [...new Set(lists.flat())].sort();
+}

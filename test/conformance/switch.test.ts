@@ -1,0 +1,360 @@
+/** The dead man's switch on a real API server, alone: no lockwarden runs here. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+
+import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
+import type { KubeError } from '../../src/kube/errors.ts';
+import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
+import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
+import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
+import { guardLeaseName, switchObjects } from '../../src/switch/policies.ts';
+import type { SwitchScope } from '../../src/switch/terms.ts';
+import { failureOf, microTime, Namespace, withMetadata, withSpec } from '../kube/support/cluster.ts';
+import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
+import { createCandidate } from './support/candidate.ts';
+
+const ownNamespace = 'lockwarden-system';
+const group = '/apis/admissionregistration.k8s.io/v1';
+const plurals: Readonly<Record<string, string>> = {
+  ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
+  ValidatingAdmissionPolicyBinding: 'validatingadmissionpolicybindings',
+};
+
+const scope: SwitchScope = {
+  unguarded: ['kube-system', ownNamespace],
+  others: {
+    toleranceMs: 1_000,
+    names: null,
+    excludeNames: ['left-out', 'known-*'],
+    exempt: { usernames: [], groups: ['break-glass'] },
+  },
+  classes: [],
+};
+
+let controlPlane: ControlPlane;
+let client: KubeClient;
+let tenants: TestNamespace;
+let ns: Namespace;
+let own: Namespace;
+let locks = 0;
+
+/** The guard Lease as it would be had it been renewed `ageMs` ago, for ten seconds. */
+async function renewGuard(ageMs: number): Promise<void> {
+  const spec = { holderIdentity: 'lockwarden', leaseDurationSeconds: 10, renewTime: microTime(-ageMs) };
+  await own.put('leases', guardLeaseName, (object) => withSpec(object, spec));
+}
+
+beforeAll(async () => {
+  controlPlane = await startControlPlane({ binaries: inject('binaries') });
+  client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
+  own = await Namespace.create(client, ownNamespace);
+  tenants = await createTestNamespace(controlPlane.kubeconfig, 'switch');
+  await tenants.serviceAccount('candidate');
+  ns = new Namespace(client, tenants.name);
+  const { body } = await client.request({
+    method: 'POST',
+    path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+  });
+  const username = stringAt(objectAt(objectAt(body, 'status'), 'userInfo'), 'username');
+  expect(username).not.toBe('');
+  const spec = { holderIdentity: 'lockwarden', leaseDurationSeconds: 10, renewTime: microTime(-60_000) };
+  await own.post('leases', guardLeaseName, { spec });
+  for (const object of switchObjects({ scope, ownNamespace, username })) {
+    const plural = plurals[stringAt(object, 'kind')] ?? '';
+    await client.request({ method: 'POST', path: `${group}/${plural}`, body: object });
+  }
+  await untilAwake();
+});
+
+afterAll(async () => {
+  client.close();
+  await controlPlane.stop();
+});
+
+/** A lock that `a` has just taken, or renewed, for `seconds`. */
+async function lock(seconds = 15, manager = 'elector'): Promise<string> {
+  locks += 1;
+  const name = `lock-${String(locks)}`;
+  const renewTime = microTime();
+  const spec = {
+    ...{ holderIdentity: 'a', leaseDurationSeconds: seconds, renewTime, acquireTime: renewTime },
+    leaseTransitions: 0,
+  };
+  await ns.post('leases', name, { spec }, manager);
+  return name;
+}
+
+const taken = (): JsonObject => ({ holderIdentity: 'b', renewTime: microTime(), acquireTime: microTime() });
+
+/** Why `b` may not take the lock over; null: it may, and has. */
+const take = (name: string, manager = 'elector'): Promise<KubeError | null> =>
+  failureOf(ns.put('leases', name, (object) => withSpec(object, taken()), manager));
+
+/** The policies are taken in within a second or so. */
+async function untilAwake(): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const failure = await take(await lock());
+    if (failure !== null) return;
+    await sleep(100);
+  }
+  throw new Error('the switch does not wake');
+}
+
+function expectRefusal(failure: KubeError | null, what: string): void {
+  expect(failure?.status, failure?.message).toBe(403);
+  expect(failure?.message).toContain(what);
+}
+
+const entriesIn = (object: JsonObject): readonly JsonObject[] =>
+  arrayAt(objectAt(object, 'metadata'), 'managedFields') as readonly JsonObject[];
+
+describe('awake', () => {
+  test('it refuses a premature takeover, says that lockwarden is down, and how long to wait', async () => {
+    const name = await lock(60);
+    const failure = await take(name);
+    expectRefusal(failure, `lockwarden is down: lease/${ns.name}/${name}: another identity takes the lock`);
+    expect(failure?.message).toMatch(/held by a; free in at most (60|59|58) s \[lockwarden switch/);
+  });
+
+  test.each(['merge', 'strategic', 'apply'] as const)('and by %s patch', async (type) => {
+    expectRefusal(
+      await failureOf(ns.patch('leases', await lock(), type, { spec: taken() }, 'b')),
+      'takes the lock',
+    );
+  });
+
+  test('and one that writes no time at all', async () => {
+    const name = await lock();
+    const bare = { holderIdentity: 'b', renewTime: null, leaseDurationSeconds: null };
+    expectRefusal(
+      await failureOf(ns.put('leases', name, (object) => withSpec(object, bare))),
+      'takes the lock',
+    );
+  });
+
+  test('lets a takeover pass once the lease has run out, and a little before, and never much before', async () => {
+    const name = await lock(3);
+    const beganAt = Date.now();
+    let failure = await take(name);
+    expectRefusal(failure, 'takes the lock');
+    while (failure !== null) {
+      await sleep(50);
+      failure = await take(name);
+    }
+    // A tolerance of a second, and the second of each stamp.
+    expect(Date.now() - beganAt).toBeGreaterThan(1_000);
+    expect(Date.now() - beganAt).toBeLessThan(3_000);
+  });
+
+  test('lets renewals, releases and acquisitions pass', async () => {
+    const name = await lock();
+    const renewed = { renewTime: microTime(1_000) };
+    expect(await failureOf(ns.put('leases', name, (object) => withSpec(object, renewed)))).toBeNull();
+    expect(
+      await failureOf(ns.patch('leases', name, 'merge', { spec: { renewTime: microTime(2_000) } })),
+    ).toBeNull();
+    const released = { holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() };
+    expect(await failureOf(ns.put('leases', name, (object) => withSpec(object, released)))).toBeNull();
+    expect(await take(name)).toBeNull();
+    const freed = { holderIdentity: null, acquireTime: null, renewTime: null, leaseDurationSeconds: null };
+    expect(await failureOf(ns.put('leases', name, (object) => withSpec(object, freed)))).toBeNull();
+    expect(await take(name)).toBeNull();
+  });
+
+  test('judges by the holder’s stamp, whatever its clock says', async () => {
+    const [fast, slow] = [await lock(2), await lock()];
+    const at = (ms: number) => (object: JsonObject) => withSpec(object, { renewTime: microTime(ms) });
+    await ns.put('leases', fast, at(3_600_000));
+    await ns.put('leases', slow, at(-3_600_000));
+    expectRefusal(await take(slow), 'takes the lock');
+    await sleep(3_000);
+    expect(await take(fast)).toBeNull();
+  });
+
+  test.each([
+    ['the renew time', { renewTime: null }],
+    ['the duration', { leaseDurationSeconds: null }],
+    ['both', { renewTime: null, leaseDurationSeconds: null }],
+  ])('refuses that %s is stripped', async (_what, change) => {
+    const name = await lock();
+    expectRefusal(
+      await failureOf(ns.put('leases', name, (object) => withSpec(object, change))),
+      'is removed',
+    );
+    expectRefusal(
+      await failureOf(ns.patch('leases', name, 'merge', { spec: change }, 'thief')),
+      'is removed',
+    );
+  });
+
+  test('refuses that another cuts the lease short, and lets the holder’s own program', async () => {
+    const name = await lock();
+    const short = (ms: number): JsonObject => ({
+      spec: { leaseDurationSeconds: 1, renewTime: microTime(ms) },
+    });
+    expectRefusal(
+      await failureOf(ns.patch('leases', name, 'merge', { spec: { leaseDurationSeconds: 1 } }, 'thief')),
+      'cut short',
+    );
+    expect(await failureOf(ns.patch('leases', name, 'merge', short(0)))).toBeNull();
+    const other = await lock();
+    expect(
+      await failureOf(ns.patch('leases', other, 'merge', { spec: { leaseDurationSeconds: 1 } })),
+    ).toBeNull();
+  });
+
+  test.each([
+    ['emptied', []],
+    ['reset', [{}]],
+  ])('refuses that stamps are %s, with a takeover or without', async (_what, managedFields) => {
+    const name = await lock();
+    expectRefusal(
+      await failureOf(ns.put('leases', name, (object) => withMetadata(object, { managedFields }))),
+      'stamps',
+    );
+    const both = (object: JsonObject): JsonObject =>
+      withMetadata(withSpec(object, taken()), { managedFields });
+    expectRefusal(await failureOf(ns.put('leases', name, both)), '');
+  });
+
+  const stamp = (ms: number): string => `${new Date(Date.now() + ms).toISOString().slice(0, 19)}Z`;
+  const owned = { 'f:spec': { 'f:renewTime': {}, 'f:holderIdentity': {}, 'f:leaseDurationSeconds': {} } };
+  const forged = (ms: number, manager: string): JsonObject => ({
+    ...{ manager, operation: 'Update', apiVersion: 'coordination.k8s.io/v1', time: stamp(ms) },
+    ...{ fieldsType: 'FieldsV1', fieldsV1: owned },
+  });
+
+  test.each([
+    ['in the past', -3_600_000],
+    ['in the future', 3_600_000],
+    ['of now', 0],
+  ])('refuses an entry planted %s, and a takeover that brings one', async (_what, ms) => {
+    const name = await lock();
+    const plant = (object: JsonObject): JsonObject =>
+      withMetadata(object, { managedFields: [...entriesIn(object), forged(ms, 'planted')] });
+    const failure = await failureOf(ns.put('leases', name, plant, 'thief'));
+    if (failure === null) expectRefusal(await take(name), 'takes the lock');
+    else expectRefusal(failure, 'stamp');
+    expectRefusal(
+      await failureOf(ns.put('leases', name, (object) => plant(withSpec(object, taken())), 'thief')),
+      '',
+    );
+  });
+
+  test('refuses that the holder’s own stamp is moved back', async () => {
+    const name = await lock();
+    // NB: a write that changes nothing but times changes nothing at all: the label makes it one.
+    const backdate = (object: JsonObject): JsonObject =>
+      withMetadata(object, {
+        labels: { team: 'thief' },
+        managedFields: entriesIn(object).map((entry) => ({ ...entry, time: stamp(-3_600_000) })),
+      });
+    expectRefusal(await failureOf(ns.put('leases', name, backdate, 'thief')), 'moved back');
+    expectRefusal(
+      await failureOf(ns.put('leases', name, (object) => backdate(withSpec(object, taken())), 'thief')),
+      '',
+    );
+  });
+
+  test('an owner without a time, as a forced apply of the same values leaves one, makes no lock look expired, nor alive for ever', async () => {
+    const name = await lock(4);
+    const { spec } = (await ns.get('leases', name)) as { spec: JsonObject };
+    await ns.patch('leases', name, 'apply', { spec }, 'applier');
+    expectRefusal(await take(name), 'takes the lock');
+    await sleep(5_000);
+    expect(await take(name)).toBeNull();
+  });
+
+  test('a lock without stamps, or held without times, passes', async () => {
+    const untimed = 'untimed';
+    await ns.post('leases', untimed, { spec: { holderIdentity: 'a' } });
+    expect(await take(untimed)).toBeNull();
+  });
+
+  test('labels and such are nobody’s business', async () => {
+    const name = await lock();
+    const labels = { metadata: { labels: { team: 'a' } } };
+    expect(await failureOf(ns.patch('leases', name, 'merge', labels, 'kubectl-label'))).toBeNull();
+    expect(await failureOf(ns.patch('leases', name, 'apply', labels, 'argo'))).toBeNull();
+    expectRefusal(await take(name), 'takes the lock');
+  });
+
+  test('what is left out by name, or who is exempt, passes', async () => {
+    const renewTime = microTime();
+    for (const name of ['left-out', 'known-stealer']) {
+      await ns.post('leases', name, { spec: { holderIdentity: 'a', leaseDurationSeconds: 60, renewTime } });
+      expect(await take(name)).toBeNull();
+    }
+  });
+
+  test('a namespace that is not guarded is left alone', async () => {
+    const spec = { holderIdentity: 'a', leaseDurationSeconds: 60, renewTime: microTime() };
+    await own.post('leases', 'mine', { spec });
+    expect(await failureOf(own.put('leases', 'mine', (object) => withSpec(object, taken())))).toBeNull();
+  });
+});
+
+describe('the guard Lease', () => {
+  test('puts the switch to sleep when it is renewed, and wakes it when it is not', async () => {
+    await renewGuard(0);
+    const name = await lock(600);
+    // A write of the parameter is taken in within some milliseconds.
+    await sleep(500);
+    expect(await take(name)).toBeNull();
+    const other = await lock(600);
+    await sleep(10_500);
+    expectRefusal(await take(other), 'takes the lock');
+  });
+
+  test('says nothing with a renew time far ahead, or without a holder', async () => {
+    await renewGuard(-3_600_000);
+    await sleep(500);
+    expectRefusal(await take(await lock()), 'takes the lock');
+    await own.put('leases', guardLeaseName, (object) =>
+      withSpec(object, { holderIdentity: '', renewTime: microTime() }),
+    );
+    await sleep(500);
+    expectRefusal(await take(await lock()), 'takes the lock');
+  });
+
+  test('is nobody’s but lockwarden’s', async () => {
+    const stranger = await createTestNamespace(controlPlane.kubeconfig, 'stranger');
+    await stranger.serviceAccount('candidate');
+    const candidate = await createCandidate(stranger, 'candidate', 'stranger');
+    const binding = {
+      ...{
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: 'stranger' },
+      },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+      subjects: [{ kind: 'ServiceAccount', name: 'candidate', namespace: stranger.name }],
+    };
+    await client.request({
+      method: 'POST',
+      path: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+      body: binding,
+    });
+    const theirs = new Namespace(candidate.locks.client, ownNamespace);
+    await expect
+      .poll(async () => (await failureOf(theirs.get('leases', guardLeaseName)))?.status, { timeout: 10_000 })
+      .toBe(undefined);
+    expectRefusal(
+      await failureOf(
+        theirs.put('leases', guardLeaseName, (object) => withSpec(object, { renewTime: microTime() })),
+      ),
+      'for lockwarden alone',
+    );
+    expectRefusal(await failureOf(theirs.delete('leases', guardLeaseName)), 'for lockwarden alone');
+    expect(await failureOf(theirs.post('leases', 'another'))).toBeNull();
+    candidate.close();
+  });
+
+  test('once it is gone, the switch refuses no write at all', async () => {
+    await own.delete('leases', guardLeaseName);
+    await sleep(500);
+    expect(await take(await lock())).toBeNull();
+  });
+});
