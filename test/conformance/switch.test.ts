@@ -1,6 +1,7 @@
 /** The dead man's switch on a real API server, alone: no lockwarden runs here. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
@@ -63,7 +64,7 @@ beforeAll(async () => {
   await own.post('leases', guardLeaseName, { spec });
   for (const object of switchObjects({ scope, ownNamespace, username })) {
     const plural = plurals[stringAt(object, 'kind')] ?? '';
-    await client.request({ method: 'POST', path: `${group}/${plural}`, body: object });
+    await client.request({ method: 'POST', path: `${group}/${plural}`, body: strict(object) });
   }
   await untilAwake();
 });
@@ -72,6 +73,12 @@ afterAll(async () => {
   client.close();
   await controlPlane.stop();
 });
+
+/** With an expression that fails told: as it is shipped, the write would pass in silence. */
+function strict(object: JsonObject): JsonObject {
+  if (object['kind'] !== 'ValidatingAdmissionPolicy') return object;
+  return { ...object, spec: { ...objectAt(object, 'spec'), failurePolicy: 'Fail' } };
+}
 
 /** A lock that `a` has just taken, or renewed, for `seconds`. */
 async function lock(seconds = 15, manager = 'elector'): Promise<string> {
@@ -251,11 +258,14 @@ describe('awake', () => {
         labels: { team: 'thief' },
         managedFields: entriesIn(object).map((entry) => ({ ...entry, time: stamp(-3_600_000) })),
       });
-    expectRefusal(await failureOf(ns.put('leases', name, backdate, 'thief')), 'moved back');
+    expectRefusal(await failureOf(ns.put('leases', name, backdate, 'thief')), 'stamp');
     expectRefusal(
       await failureOf(ns.put('leases', name, (object) => backdate(withSpec(object, taken())), 'thief')),
       '',
     );
+    // Under the holder's own name the API server stamps that very entry anew.
+    expect(await failureOf(ns.put('leases', name, backdate))).toBeNull();
+    expectRefusal(await take(name), 'takes the lock');
   });
 
   test('an owner without a time, as a forced apply of the same values leaves one, makes no lock look expired, nor alive for ever', async () => {
@@ -294,6 +304,93 @@ describe('awake', () => {
     await own.post('leases', 'mine', { spec });
     expect(await failureOf(own.put('leases', 'mine', (object) => withSpec(object, taken())))).toBeNull();
   });
+});
+
+describe('whatever is written', () => {
+  const text = fc.oneof(
+    fc.constantFrom('', 'a', 'b', '2026-13-45T99:99:99Z'),
+    fc.string({ maxLength: 600, unit: 'grapheme' }),
+  );
+  const time = fc.oneof(
+    fc.constantFrom(
+      ...['0001-01-01T00:00:00.000000Z', '9999-12-31T23:59:59.999999Z', '1970-01-01T00:00:00.000000Z'],
+      ...['2999-01-01T00:00:00.000000Z', null],
+    ),
+    fc.integer({ min: -100_000, max: 100_000 }).map((ms) => microTime(ms)),
+  );
+  const spec = fc.record(
+    {
+      holderIdentity: fc.option(text),
+      leaseDurationSeconds: fc.option(
+        fc.oneof(fc.constantFrom(1, 15, 2_147_483_647), fc.integer({ min: 1 })),
+      ),
+      renewTime: time,
+      acquireTime: time,
+      leaseTransitions: fc.option(fc.nat()),
+    },
+    { requiredKeys: [] },
+  );
+  const entry = fc.record(
+    {
+      manager: fc.constantFrom('elector', 'thief', 'planted', ''),
+      operation: fc.constantFrom('Update', 'Apply'),
+      apiVersion: fc.constantFrom('coordination.k8s.io/v1', 'coordination.k8s.io/v1beta1'),
+      time: fc.constantFrom('2026-01-01T00:00:00Z', '2999-01-01T00:00:00Z', '0001-01-01T00:00:00Z', null),
+      fieldsType: fc.constant('FieldsV1'),
+      fieldsV1: fc.constantFrom<unknown>(
+        {},
+        { 'f:spec': {} },
+        { 'f:spec': { 'f:renewTime': {}, 'f:holderIdentity': {} } },
+        { 'f:metadata': {} },
+      ),
+      subresource: fc.constantFrom('', 'status'),
+    },
+    { requiredKeys: ['operation', 'apiVersion', 'fieldsType'] },
+  );
+  const metadata = fc.record(
+    {
+      managedFields: fc.oneof(fc.array(entry, { maxLength: 4 }), fc.constant([{}])),
+      labels: fc.constantFrom({}, { a: 'b' }),
+    },
+    { requiredKeys: [] },
+  );
+  const write = fc.record({
+    spec,
+    metadata,
+    manager: fc.constantFrom('elector', 'thief'),
+    way: fc.constantFrom('put', 'merge', 'apply'),
+  });
+
+  test('no expression fails', { timeout: 120_000 }, async () => {
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(write, { minLength: 1, maxLength: 6 }), async (writes) => {
+        const name = await lock();
+        for (const each of writes) {
+          const failure = await failureOf(written(name, each));
+          expect(failure?.message ?? '').not.toMatch(/resulted in error|failed to evaluate|expression/);
+          if (failure?.status === 403) refused += 1;
+        }
+      }),
+      { numRuns: 120 },
+    );
+    expect(refused).toBeGreaterThan(50);
+  });
+
+  function written(
+    name: string,
+    {
+      spec: change,
+      metadata: about,
+      manager,
+      way,
+    }: { spec: object; metadata: object; manager: string; way: string },
+  ): Promise<JsonObject> {
+    const [fields, more] = [change as JsonObject, about as JsonObject];
+    if (way === 'merge') return ns.patch('leases', name, 'merge', { spec: fields, metadata: more }, manager);
+    if (way === 'apply') return ns.patch('leases', name, 'apply', { spec: fields }, manager);
+    return ns.put('leases', name, (object) => withMetadata(withSpec(object, fields), more), manager);
+  }
 });
 
 describe('the guard Lease', () => {
