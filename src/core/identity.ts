@@ -57,9 +57,10 @@ export function podOf(requester: Requester): PodRef | null {
   return { namespace: account.namespace, name: requester.pod.name, uid: requester.pod.uid };
 }
 
+/** The API server itself, which elects in coordinated elections. */
+export const apiServer = 'system:apiserver';
 /** The API server's own writes, and the controllers that remove what has lost its reason to exist. */
-const apiServer = 'system:apiserver';
-const collectors: readonly string[] = [
+export const collectors: readonly string[] = [
   apiServer,
   'system:serviceaccount:kube-system:generic-garbage-collector',
   'system:serviceaccount:kube-system:namespace-controller',

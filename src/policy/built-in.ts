@@ -31,7 +31,7 @@ export const notLocks: readonly { readonly namespace: string; readonly name: str
  * Istio's control planes take live locks from each other by revision.
  * SOURCE: https://github.com/istio/istio/blob/master/pilot/pkg/leaderelection/leaderelection.go
  */
-const takesByPriority = { namespace: 'istio-system', namePrefix: 'istio-' };
+export const takesByPriority = { namespace: 'istio-system', namePrefix: 'istio-' };
 
 const warnOnly: Settings = {
   ...builtInDefaults,

@@ -123,13 +123,18 @@ export const secondsLeft = `string((duration(string(${durationIn('oldObject')}) 
 
 /**
  * Whether the writer of a shortened lease is another than who renews it: by name of the manager, which is all there is. The holder's
- * own programs have one name; some release by cutting their lease short.
+ * own programs have one name; some release by cutting their lease short. Bonny creates under one name and applies under another, but it
+ * applies the whole record, and so owns the renew time as well.
+ * SOURCE: https://github.com/coryodaniel/bonny/blob/master/lib/bonny/operator/leader_elector.ex
  */
 export const isByAnother = not(
-  `${entriesOf('oldObject')}.exists(o, ${all(
-    ownsRenewTime('o'),
-    `${entriesOf('object')}.exists(m, ${all(ownsDuration('m'), 'm.?manager == o.?manager')})`,
-  )})`,
+  any(
+    `${entriesOf('oldObject')}.exists(o, ${all(
+      ownsRenewTime('o'),
+      `${entriesOf('object')}.exists(m, ${all(ownsDuration('m'), 'm.?manager == o.?manager')})`,
+    )})`,
+    `${entriesOf('object')}.exists(m, ${all(ownsDuration('m'), ownsRenewTime('m'), "m.?operation.orValue('') == 'Apply'")})`,
+  ),
 );
 
 /**

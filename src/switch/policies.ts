@@ -7,6 +7,7 @@
  *
  * SOURCE: https://github.com/kubernetes/api/blob/v0.36.3/admissionregistration/v1/types.go (ValidatingAdmissionPolicy)
  */
+import { apiServer, collectors } from '../core/identity.ts';
 import { all, any, literal, not } from '../kube/cel.ts';
 import type { JsonObject } from '../kube/json.ts';
 import {
@@ -142,7 +143,7 @@ function stampPolicy({ scope }: SwitchOptions): JsonObject {
 
 function guardPolicy({ ownNamespace, username }: SwitchOptions): JsonObject {
   const isOwn = `request.userInfo.username == ${literal(username)}`;
-  const isSystem = `request.userInfo.username in ${JSON.stringify(collectors).replaceAll('"', "'")}`;
+  const isSystem = isIn('request.userInfo.username', collectors);
   return policy(switchNames.guard, {
     matchConstraints: {
       matchPolicy: 'Equivalent',
@@ -159,13 +160,6 @@ function guardPolicy({ ownNamespace, username }: SwitchOptions): JsonObject {
     ],
   });
 }
-
-/** Who deletes what belongs to something that is gone. */
-const collectors = [
-  'system:serviceaccount:kube-system:generic-garbage-collector',
-  'system:serviceaccount:kube-system:namespace-controller',
-  'system:kube-controller-manager',
-];
 
 function constraints(operations: readonly string[], { unguarded }: SwitchScope): JsonObject {
   return {
@@ -213,7 +207,7 @@ function meets({ names, excludeNames, exempt }: Terms): string {
   return all(
     names === null ? 'true' : matchesAny('request.name', names),
     not(matchesAny('request.name', excludeNames)),
-    not(isIn(`${user}.?username.orValue('')`, exempt.usernames)),
+    not(isIn(`${user}.?username.orValue('')`, [apiServer, ...exempt.usernames])),
     not(
       exempt.groups.length === 0
         ? 'false'

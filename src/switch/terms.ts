@@ -4,7 +4,7 @@
  * refuses nothing that lockwarden itself would let pass.
  */
 import type { Settings } from '../core/settings.ts';
-import { notLocks, unguardedNamespaces } from '../policy/built-in.ts';
+import { notLocks, takesByPriority, unguardedNamespaces } from '../policy/built-in.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PolicyStore } from '../policy/store.ts';
 
@@ -35,6 +35,13 @@ export interface SwitchScope {
   readonly classes: readonly TermsClass[];
 }
 
+/** Namespaces for which something is built in, whether anybody has seen them yet or not. */
+const builtIn = [
+  ...unguardedNamespaces,
+  ...notLocks.map(({ namespace }) => namespace),
+  takesByPriority.namespace,
+];
+
 /** LIMIT: no namespace has such a name; what holds for it holds for those that nobody has seen yet. */
 const unseen = '-';
 
@@ -44,7 +51,7 @@ export function switchScope(store: PolicyStore, ownNamespace: string): SwitchSco
   const otherKey = JSON.stringify(others);
   const classes = new Map<string, { readonly terms: Terms; readonly namespaces: string[] }>();
   const unguarded = new Set([ownNamespace]);
-  for (const namespace of new Set([...unguardedNamespaces, ...[...store.namespaces].sort()])) {
+  for (const namespace of new Set([...builtIn, ...[...store.namespaces].sort()])) {
     if (namespace === ownNamespace) continue;
     const terms = termsIn(store, namespace);
     const key = JSON.stringify(terms);
@@ -116,7 +123,7 @@ function probe(store: PolicyStore, namespace: string, { scope }: Policy): Settin
 
 function builtInExceptions(namespace: string): readonly string[] {
   const names = notLocks.filter((each) => each.namespace === namespace).map(({ name }) => name);
-  return namespace === 'istio-system' ? [...names, 'istio-*'] : names;
+  return namespace === takesByPriority.namespace ? [...names, `${takesByPriority.namePrefix}*`] : names;
 }
 
 function union(lists: readonly (readonly string[])[]): readonly string[] {

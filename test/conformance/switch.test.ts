@@ -6,21 +6,15 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import type { KubeError } from '../../src/kube/errors.ts';
-import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
+import { arrayAt, objectAt, type JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
-import { guardLeaseName, switchObjects } from '../../src/switch/policies.ts';
+import { guardLeaseName } from '../../src/switch/policies.ts';
 import type { SwitchScope } from '../../src/switch/terms.ts';
 import { failureOf, microTime, Namespace, withMetadata, withSpec } from '../kube/support/cluster.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate } from './support/candidate.ts';
-
-const ownNamespace = 'lockwarden-system';
-const group = '/apis/admissionregistration.k8s.io/v1';
-const plurals: Readonly<Record<string, string>> = {
-  ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
-  ValidatingAdmissionPolicyBinding: 'validatingadmissionpolicybindings',
-};
+import { installSwitch, ownNamespace } from './support/switch.ts';
 
 const scope: SwitchScope = {
   unguarded: ['kube-system', ownNamespace],
@@ -49,23 +43,10 @@ async function renewGuard(ageMs: number): Promise<void> {
 beforeAll(async () => {
   controlPlane = await startControlPlane({ binaries: inject('binaries') });
   client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
-  own = await Namespace.create(client, ownNamespace);
   tenants = await createTestNamespace(controlPlane.kubeconfig, 'switch');
   await tenants.serviceAccount('candidate');
   ns = new Namespace(client, tenants.name);
-  const { body } = await client.request({
-    method: 'POST',
-    path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
-    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
-  });
-  const username = stringAt(objectAt(objectAt(body, 'status'), 'userInfo'), 'username');
-  expect(username).not.toBe('');
-  const spec = { holderIdentity: 'lockwarden', leaseDurationSeconds: 10, renewTime: microTime(-60_000) };
-  await own.post('leases', guardLeaseName, { spec });
-  for (const object of switchObjects({ scope, ownNamespace, username })) {
-    const plural = plurals[stringAt(object, 'kind')] ?? '';
-    await client.request({ method: 'POST', path: `${group}/${plural}`, body: strict(object) });
-  }
+  own = await installSwitch(client, scope);
   await untilAwake();
 });
 
@@ -73,12 +54,6 @@ afterAll(async () => {
   client.close();
   await controlPlane.stop();
 });
-
-/** With an expression that fails told: as it is shipped, the write would pass in silence. */
-function strict(object: JsonObject): JsonObject {
-  if (object['kind'] !== 'ValidatingAdmissionPolicy') return object;
-  return { ...object, spec: { ...objectAt(object, 'spec'), failurePolicy: 'Fail' } };
-}
 
 /** A lock that `a` has just taken, or renewed, for `seconds`. */
 async function lock(seconds = 15, manager = 'elector'): Promise<string> {

@@ -7,8 +7,8 @@ import { startControlPlane, type StartControlPlaneOptions } from '../../../../sr
 import type { Plural } from '../../../kube/support/cluster.ts';
 import { createTestNamespace } from '../../../support/identities.ts';
 import { startGuarded, type Guarded, type LogLine } from '../../support/guarded.ts';
-import { Trial } from './trial.ts';
-import { Writer } from './writer.ts';
+import { Trial, type TrialPorts } from './trial.ts';
+import { Writer, type Place } from './writer.ts';
 
 /** Where cases are tried. */
 export interface Ground {
@@ -43,12 +43,22 @@ const lockRules = [
   { apiGroups: [''], resources: ['configmaps', 'endpoints'], verbs: ['*'] },
 ];
 
+/** What may differ from one ground to another. */
+export interface GroundOptions extends Pick<StartControlPlaneOptions, 'audit'> {
+  /** What guards it. Default: lockwarden. */
+  readonly guardWith?: (kubeconfig: string) => Promise<Guarded>;
+  /** What a lock's clients are promised. Default: all that lockwarden promises. */
+  readonly trialOf?: (place: Place, ports: TrialPorts) => Trial;
+}
+
 /** Starts it all. `flags`: for the API server. */
 export async function startGround(
   prefix: string,
   flags: StartControlPlaneOptions['apiserverFlags'] = [],
-  { audit = false }: Pick<StartControlPlaneOptions, 'audit'> = {},
+  options: GroundOptions = {},
 ): Promise<Ground> {
+  const { audit = false, guardWith = startGuarded } = options;
+  const { trialOf = (place: Place, ports: TrialPorts) => new Trial(place, ports) } = options;
   const binaries = inject('binaries');
   const controlPlane = await startControlPlane({ binaries, apiserverFlags: flags, audit });
   const { kubeconfig } = controlPlane;
@@ -67,7 +77,7 @@ export async function startGround(
     const pod = async (name: string): Promise<Writer> =>
       new Writer((await namespace.pod(name, serviceAccount)).config, agent);
     const [a, b, c] = await Promise.all([pod('a'), pod('b'), pod('c')]);
-    guarded = await startGuarded(kubeconfig);
+    guarded = await guardWith(kubeconfig);
     const rejections = (): ReturnType<Guarded['rejections']> => guarded?.rejections() ?? [];
     return {
       ...{ kubeconfig, namespace: namespace.name, admin, a, b, c, pod, stop },
@@ -79,7 +89,7 @@ export async function startGround(
         await core.deleteNamespacedPod({ namespace: namespace.name, name, gracePeriodSeconds: 0 });
       },
       trial: (name, { plural = 'leases', namespace: where = namespace.name } = {}) =>
-        new Trial({ plural, namespace: where, name }, { admin, rejections }),
+        trialOf({ plural, namespace: where, name }, { admin, rejections }),
       openNamespace: async (name) => {
         const metadata = { name: serviceAccount, namespace: name };
         const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${name}`;

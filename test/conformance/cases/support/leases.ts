@@ -55,22 +55,24 @@ const offsetTime = (clockMs = 0): string => fineTime(clockMs).replace(/Z$/u, '+0
 
 const bothTimes = (now: string): Fields => ({ acquireTime: now, renewTime: now });
 
+/** A creation with all five fields, as client-go and those who follow it write one. */
+function createAsClientGo(
+  writer: Writer,
+  lock: Place,
+  { holder, durationS, clockMs }: Claim,
+): Promise<Answer> {
+  const times = bothTimes(fineTime(clockMs));
+  return writer.post(
+    lock,
+    lease(lock, { holderIdentity: holder, leaseDurationSeconds: durationS, ...times, leaseTransitions: 0 }),
+  );
+}
+
 /** SOURCE: https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/leaderelection.go */
 export function clientGo(pod: Writer): Client {
   const writer = pod.using('manager/v0.0.0 (linux/amd64) kubernetes/$Format');
   return {
-    create: (lock, { holder, durationS, clockMs }) => {
-      const times = bothTimes(fineTime(clockMs));
-      return writer.post(
-        lock,
-        lease(lock, {
-          holderIdentity: holder,
-          leaseDurationSeconds: durationS,
-          ...times,
-          leaseTransitions: 0,
-        }),
-      );
-    },
+    create: (lock, claim) => createAsClientGo(writer, lock, claim),
     take: (lock, { holder, durationS, clockMs }) =>
       replace(writer, lock, (object) => ({
         holderIdentity: holder,
@@ -134,7 +136,7 @@ export function fabric8(pod: Writer): Client {
     return writer.patch(lock, 'merge', lease(lock, change(body), { resourceVersion: versionOf(body) }));
   };
   return {
-    create: (lock, claim) => clientGo(pod).create(lock, claim),
+    create: (lock, claim) => createAsClientGo(writer, lock, claim),
     take: (lock, { holder, durationS, clockMs }) =>
       patch(lock, (object) => ({
         ...bothTimes(fineTime(clockMs)),
