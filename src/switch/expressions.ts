@@ -34,8 +34,7 @@ const ownsDuration = ownsLeaseField('leaseDurationSeconds');
 const isUpdate = "request.operation == 'UPDATE'";
 
 /** A promise that can be judged: held, timed and stamped, before the write. */
-export const isPromise = all(
-  isUpdate,
+const isPromise = all(
   isHeld('oldObject'),
   hasDuration('oldObject'),
   hasRenewTime('oldObject'),
@@ -49,11 +48,18 @@ const keepsHolder = all(isHeld('object'), `${holderIn('object')} == ${holderIn('
 export const isTakeover = all(isHeld('object'), `${holderIn('object')} != ${holderIn('oldObject')}`);
 
 /** The holder stays and its lease is cut short. */
-export const isShortening = all(
+const isShortening = all(
   keepsHolder,
   hasDuration('object'),
+  hasDuration('oldObject'),
   `${durationIn('object')} < ${durationIn('oldObject')}`,
 );
+
+/**
+ * Whether there is anything to judge by the time. One expression, since the API server evaluates every match condition before it looks at
+ * any; and that of a renewal, which all of them are, is over after its first terms.
+ */
+export const mayBeEarly = all(isUpdate, any(isTakeover, isShortening), isPromise);
 
 /** Times of the entries of `variable` that own a field. */
 function stampsOf(variable: string, owns: Owns): string {
@@ -151,6 +157,22 @@ export const isAsleep = all(
 
 const renewTimeStays = `${renewTimeIn('object')} == ${renewTimeIn('oldObject')}`;
 
+/**
+ * Whether a write may touch the evidence. A write that moves the renew time makes the API server stamp its one owner anew, whatever list
+ * it brings: then only its length and what is missing are looked at.
+ */
+export const mayFalsify = all(
+  isUpdate,
+  any(
+    renewTimeStays,
+    `size(${entriesOf('object')}) == 0`,
+    `size(${entriesOf('object')}) > ${String(entriesMax)}`,
+    not(hasDuration('object')),
+    not(hasRenewTime('object')),
+  ),
+  isPromise,
+);
+
 /** Timing that the holder's record had is gone. It leaves no stamp, so nothing can tell when: refused whenever it is. */
 export const stripsTiming = all(keepsHolder, not(all(hasRenewTime('object'), hasDuration('object'))));
 
@@ -190,12 +212,14 @@ export const stampVariables: readonly Variable[] = [
   { name: 'after', expression: `variables.isSmall ? ${stampsOf('object', ownsRenewTime)} : []` },
 ];
 
-/** Entries are planted or forged beside the one that the API server wrote. */
-export const plants = not(
-  any(
-    all(not(renewTimeStays), `variables.touched.all(m, ${ownsRenewTime('m')})`),
-    all(renewTimeStays, isTakeover, `variables.touched.all(m, ${ownsHolder('m')})`),
-    all(renewTimeStays, not(isTakeover), 'size(variables.touched) <= 1'),
+/** The renew time stays, and entries are planted or forged beside the one that the API server wrote. */
+export const plants = all(
+  renewTimeStays,
+  not(
+    any(
+      all(isTakeover, `variables.touched.all(m, ${ownsHolder('m')})`),
+      all(not(isTakeover), 'size(variables.touched) <= 1'),
+    ),
   ),
 );
 

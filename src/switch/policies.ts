@@ -15,9 +15,8 @@ import {
   isAsleep,
   isByAnother,
   isEarly,
-  isPromise,
-  isShortening,
-  isTakeover,
+  mayBeEarly,
+  mayFalsify,
   plants,
   secondsLeft,
   spoilsList,
@@ -94,11 +93,7 @@ function takeoverPolicy({ scope }: SwitchOptions): JsonObject {
   return policy(switchNames.takeovers, {
     paramKind: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
     matchConstraints: constraints(['UPDATE'], scope),
-    matchConditions: [
-      { name: 'a-promise', expression: isPromise },
-      { name: 'taken-or-cut-short', expression: any(isTakeover, isShortening) },
-      { name: 'covered', expression: isCovered(scope) },
-    ],
+    matchConditions: [{ name: 'taken-or-cut-short', expression: all(mayBeEarly, isCovered(scope)) }],
     variables: [
       ...switchVariables,
       { name: 'isAsleep', expression: all('variables.isJudged', isAsleep) },
@@ -127,10 +122,7 @@ function stampPolicy({ scope }: SwitchOptions): JsonObject {
   });
   return policy(switchNames.stamps, {
     matchConstraints: constraints(['UPDATE'], scope),
-    matchConditions: [
-      { name: 'a-promise', expression: isPromise },
-      { name: 'covered', expression: isCovered(scope) },
-    ],
+    matchConditions: [{ name: 'evidence-touched', expression: all(mayFalsify, isCovered(scope)) }],
     variables: stampVariables,
     validations: [
       refuse(stripsTiming, 'renew time or duration of a held lock is removed while its holder stays'),
