@@ -44,6 +44,8 @@ export interface ServeConfig {
   readonly webhookUrl: URL | null;
   /** Register without the condition that keeps plain renewals off the wire. */
   readonly inspectRenewals: boolean;
+  /** Have the API server itself refuse premature takeovers while lockwarden is down. */
+  readonly standIn: boolean;
   /** How the replicas elect the one that owns certificates and registration; null: this process is alone. */
   readonly election: ElectionConfig | null;
   /** How this replica calls itself: the name of its pod. */
@@ -65,6 +67,7 @@ export interface ServeOptions {
   readonly bindAddress: string;
   readonly webhookUrl?: string;
   readonly inspectRenewals: boolean;
+  readonly standIn?: boolean;
   readonly leaderElect?: boolean;
   readonly leaderElectLeaseDuration?: string;
   readonly leaderElectRenewDeadline?: string;
@@ -99,6 +102,7 @@ export function serveConfigOf(options: ServeOptions): ServeConfig {
     bindAddress: addressOf(options.bindAddress),
     webhookUrl: options.webhookUrl === undefined ? null : webhookUrlOf(options.webhookUrl),
     inspectRenewals: options.inspectRenewals,
+    standIn: options.standIn ?? true,
     election,
     replicaName: replicaNameOf(options.replicaName ?? hostname()),
     certificates: certificatesOf(options),

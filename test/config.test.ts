@@ -23,6 +23,11 @@ describe('what serve is told', () => {
     expect(serveConfigOf({ ...given, readPort: '9444' }).readPort).toBe(9_444);
   });
 
+  it('the API server stands in for a lockwarden that is down, unless told otherwise', () => {
+    expect(serveConfigOf(given).standIn).toBe(true);
+    expect(serveConfigOf({ ...given, standIn: false }).standIn).toBe(false);
+  });
+
   it('a webhook URL without a path gets the one that reviews are taken on', () => {
     expect(serveConfigOf({ ...given, webhookUrl: 'https://127.0.0.1:9443' }).webhookUrl?.href).toBe(
       'https://127.0.0.1:9443/validate',

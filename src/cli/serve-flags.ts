@@ -44,6 +44,12 @@ export function withServeFlags(command: Command): Command {
       flag('--webhook-url <url>', 'register this URL instead of the Service: for serving from outside'),
     )
     .addOption(booleanFlag('--inspect-renewals', 'have plain renewals reviewed too').default(false))
+    .addOption(
+      booleanFlag(
+        '--stand-in',
+        'have the API server refuse premature takeovers by itself while lockwarden is down',
+      ).default(true),
+    )
     .addOption(flag('--log-level <level>', 'error, warn, info or debug').default('info'))
     .addOption(
       booleanFlag(

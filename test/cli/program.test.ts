@@ -117,6 +117,7 @@ describe('the command line', () => {
       port: '9443',
       healthPort: '8080',
       inspectRenewals: false,
+      standIn: true,
       logLevel: 'info',
     });
     expect(heard()).toBe(0);
@@ -179,6 +180,20 @@ describe('the command line', () => {
     }
   });
 
+  it('the switch is left off by flag or by variable', async () => {
+    const byFlag = run(['serve', '--stand-in', 'false']);
+    await byFlag.done;
+    expect(byFlag.serving()).toMatchObject({ standIn: false });
+    process.env['LOCKWARDEN_STAND_IN'] = 'false';
+    try {
+      const byVariable = run(['serve']);
+      await byVariable.done;
+      expect(byVariable.serving()).toMatchObject({ standIn: false });
+    } finally {
+      delete process.env['LOCKWARDEN_STAND_IN'];
+    }
+  });
+
   it('help names each flag with its variable, and gives examples', async () => {
     const { done, text } = run(['serve', '--help']);
     await done;
@@ -191,6 +206,7 @@ describe('the command line', () => {
       'bind-address',
       'webhook-url',
       'inspect-renewals',
+      'stand-in',
       'log-level',
     ];
     for (const flag of flags) {
@@ -205,6 +221,7 @@ describe('the command line', () => {
     [['nonsense']],
     [['serve', '--port']],
     [['serve', '--inspect-renewals', 'perhaps']],
+    [['serve', '--stand-in', 'perhaps']],
   ])('%j is wrong usage', async (args) => {
     const { done, text } = run(args);
     expect(await done).toMatchObject({ name: 'CommanderError' });

@@ -105,6 +105,7 @@ describe.concurrent('called', () => {
       '--bind-address',
       '--webhook-url',
       '--inspect-renewals',
+      '--stand-in',
       '--log-level',
     ];
     for (const flag of flags) {
