@@ -29,6 +29,8 @@ export interface ReplicaState {
   readonly brought?: string | undefined;
   /** What is to be done with the certificates, told by the leader alone: lifetimes are its flags, and nobody else's. */
   readonly plan?: ToldPlan | undefined;
+  /** It is about to end: it answers those who still call, and soon nobody. */
+  readonly leaves?: true | undefined;
 }
 
 /** A plan in words, for whoever looks. */
@@ -63,6 +65,16 @@ export function living(replicas: readonly Replica[], nowMs: number): readonly Re
   return replicas.filter(({ saidAtMs }) => nowMs - saidAtMs < livesMs);
 }
 
+/**
+ * Whether one of the living, other than `name`, may go on answering: it serves a certificate and is not about to end itself.
+ * NB: one that is not ready for another reason counts. Whatever rests on this must be made good when it proves wrong.
+ */
+export function isSucceeded(replicas: readonly Replica[], name: string, nowMs: number): boolean {
+  return living(replicas, nowMs).some(
+    (each) => each.name !== name && each.leaves !== true && each.servesLeaf !== null,
+  );
+}
+
 function readReplica(name: string, text: unknown): Replica | null {
   try {
     const value: unknown = typeof text === 'string' ? JSON.parse(text) : null;
@@ -77,6 +89,7 @@ function readReplica(name: string, text: unknown): Replica | null {
       version: stringAt(value, 'version'),
       brought: stringAt(value, 'brought') || undefined,
       plan: readPlan(value),
+      leaves: value['leaves'] === true || undefined,
     };
   } catch {
     return null;
@@ -112,6 +125,7 @@ export class Presence {
   #running: Promise<void> | null = null;
   #awake = new AbortController();
   #failing = false;
+  #leaving = false;
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -133,6 +147,17 @@ export class Presence {
     this.#awake.abort();
   }
 
+  /**
+   * Says that this replica is about to end, now and for as long as it still lives.
+   *
+   * @returns the list as it stood right after: of several that leave at once, the last to say so finds all others leaving
+   * @throws KubeError
+   */
+  async leave(signal: AbortSignal): Promise<JsonObject> {
+    this.#leaving = true;
+    return this.#patch({ [this.#options.name]: this.#line() }, signal);
+  }
+
   /** Takes this replica's line away, so that nobody waits for it; gives up after a second. Never rejects. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -152,10 +177,9 @@ export class Presence {
   }
 
   async #write(signal: AbortSignal): Promise<void> {
-    const { name, logger, nowMs } = this.#options;
-    const saidAtMs = nowMs();
-    if (this.#state === null || saidAtMs === null) return;
-    const line = JSON.stringify({ ...this.#state, saidAtMs });
+    const { name, logger } = this.#options;
+    const line = this.#line();
+    if (line === null) return;
     try {
       await this.#patch({ [name]: line }, signal);
       this.#failing = false;
@@ -168,19 +192,30 @@ export class Presence {
     }
   }
 
-  async #patch(data: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+  /** Null: there is nothing to say yet, or no time to say it with. */
+  #line(): string | null {
+    const saidAtMs = this.#options.nowMs();
+    if (this.#state === null || saidAtMs === null) return null;
+    return JSON.stringify({ ...this.#state, saidAtMs, ...(this.#leaving && { leaves: true }) });
+  }
+
+  async #patch(data: Readonly<Record<string, string | null>>, signal: AbortSignal): Promise<JsonObject> {
     const { client, namespace } = this.#options;
     try {
-      await patch(this.#options, data, signal);
+      return await patch(this.#options, data, signal);
     } catch (error) {
       if (!(error instanceof KubeError) || error.kind !== 'not-found') throw error;
-      const body = { metadata: { name: presenceName, labels: presenceLabels }, data };
-      await client
-        .request({ method: 'POST', path: collectionOf(namespace), body, signal })
-        .catch(async (refused: unknown) => {
-          if (!(refused instanceof KubeError) || refused.kind !== 'already-exists') throw refused;
-          await patch(this.#options, data, signal);
-        });
+      const present = Object.fromEntries(Object.entries(data).filter(([, line]) => line !== null));
+      const body = { metadata: { name: presenceName, labels: presenceLabels }, data: present };
+      try {
+        return objectAt(
+          await client.request({ method: 'POST', path: collectionOf(namespace), body, signal }),
+          'body',
+        );
+      } catch (refused) {
+        if (!(refused instanceof KubeError) || refused.kind !== 'already-exists') throw refused;
+        return await patch(this.#options, data, signal);
+      }
     }
   }
 }
@@ -209,12 +244,13 @@ async function patch(
   { client, namespace }: Pick<PresenceOptions, 'client' | 'namespace'>,
   data: Readonly<Record<string, string | null>>,
   signal?: AbortSignal,
-): Promise<void> {
-  await client.request({
+): Promise<JsonObject> {
+  const answer = await client.request({
     method: 'PATCH',
     path: `${collectionOf(namespace)}/${presenceName}`,
     contentType: 'application/merge-patch+json',
     body: { data },
     signal,
   });
+  return objectAt(answer, 'body');
 }

@@ -165,6 +165,11 @@ export class Replica {
     this.#registrar?.look();
   }
 
+  /** Says that it is about to end; whether it is the last that answers. Never rejects. */
+  leave(signal: AbortSignal): Promise<boolean> {
+    return this.#roster.leave(signal);
+  }
+
   /** Leads no more, in good order: another may take over at once. What is served is served on. */
   async resign(): Promise<void> {
     this.#resigning.abort();

@@ -6,6 +6,7 @@ import type { Logger, MonotonicClock } from '../kube/ports.ts';
 import { ObservedObject } from './observed-object.ts';
 import {
   forget,
+  isSucceeded,
   living,
   Presence,
   presenceName,
@@ -22,6 +23,8 @@ export interface Roster {
   tell(state: ReplicaState): void;
   /** Those that live, this one among them. */
   living(): readonly Replica[];
+  /** Says that this replica is about to end, and finds out whether it is the last that answers. Never rejects. */
+  leave(signal: AbortSignal): Promise<boolean>;
   /** Takes away the lines of those that were killed. Never rejects. */
   tidy(): Promise<void>;
 }
@@ -69,6 +72,16 @@ export function sharedRoster(options: RosterOptions): Roster {
       presence.tell(state);
     },
     living: () => living(all(), nowMs() ?? 0),
+    leave: async (signal) => {
+      let list = told.object;
+      try {
+        list = await presence.leave(signal);
+      } catch (error) {
+        logger.warn({ replica: name, reason: messageOf(error) }, 'leave not told');
+      }
+      // Where the time is not known, all that there are count as living.
+      return !isSucceeded(readReplicas(list), name, nowMs() ?? 0);
+    },
     tidy: async () => {
       const now = nowMs();
       const gone = all().filter(({ saidAtMs }) => now !== null && now - saidAtMs > forgottenMs);
@@ -97,6 +110,7 @@ export function soleRoster({ name, nowMs, onChange }: RosterOptions): Roster {
       onChange();
     },
     living: () => (state === null ? [] : [{ ...state, name, saidAtMs: nowMs() ?? 0 }]),
+    leave: () => Promise.resolve(true),
     tidy: () => Promise.resolve(),
   };
 }

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   heartbeatMs,
+  isSucceeded,
   living,
   Presence,
   presenceName,
   readReplicas,
+  type Replica,
   type ReplicaState,
 } from '../../src/replica/presence.ts';
 import {
@@ -42,6 +44,24 @@ describe('the list of replicas', () => {
     const replica = { ...state, name: 'a', saidAtMs: nowMs };
     expect(living([replica], nowMs + 3 * heartbeatMs)).toEqual([replica]);
     expect(living([replica], nowMs + 4 * heartbeatMs)).toEqual([]);
+  });
+});
+
+describe('a replica that leaves', () => {
+  const other = { ...state, name: 'two', saidAtMs: nowMs };
+  const isSucceededBy = (...replicas: readonly Replica[]): boolean =>
+    isSucceeded([{ ...state, name: 'one', saidAtMs: nowMs }, ...replicas], 'one', nowMs);
+
+  it('is succeeded by one that lives, serves, and stays', () => {
+    expect(isSucceededBy(other)).toBe(true);
+    expect(isSucceededBy({ ...other, leaves: true }, other)).toBe(true);
+  });
+
+  it('is the last where there is none, or all others are dead, serve nothing, or leave too', () => {
+    expect(isSucceededBy()).toBe(false);
+    expect(isSucceededBy({ ...other, saidAtMs: nowMs - 60_000 })).toBe(false);
+    expect(isSucceededBy({ ...other, servesLeaf: null })).toBe(false);
+    expect(isSucceededBy({ ...other, leaves: true })).toBe(false);
   });
 });
 
@@ -92,6 +112,34 @@ describe('the presence of a replica', () => {
     expect(lineOf(asked)).toEqual({ ...state, saidAtMs: nowMs });
     asked.reply(200, {});
     await isAsleep();
+  });
+
+  it('says that it leaves, from then on, and learns who else is there', async () => {
+    presence.tell(state);
+    presence.start();
+    (await server.next()).reply(200, {});
+    await isAsleep();
+    const leaving = presence.leave(AbortSignal.timeout(5_000));
+    const asked = await server.next();
+    expect(lineOf(asked)).toEqual({ ...state, saidAtMs: nowMs, leaves: true });
+    asked.reply(200, { data: { two: 'x' } });
+    expect(await leaving).toEqual({ data: { two: 'x' } });
+    time.advance(heartbeatMs);
+    const next = await server.next();
+    expect(lineOf(next)).toMatchObject({ leaves: true });
+    next.reply(200, {});
+    await isAsleep();
+  });
+
+  it('learns who else is there though it has nothing to say of itself', async () => {
+    const leaving = presence.leave(AbortSignal.timeout(5_000));
+    const asked = await server.next();
+    expect(asked.body).toEqual({ data: { one: null } });
+    asked.reply(404, failure(404, 'NotFound'));
+    const created = await server.next();
+    expect(created.body).toMatchObject({ data: {} });
+    created.reply(201, { data: {} });
+    expect(await leaving).toEqual({ data: {} });
   });
 
   it('creates the list where there is none, and writes into one that somebody else was faster to create', async () => {

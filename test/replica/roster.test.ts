@@ -1,7 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sharedRoster, soleRoster, type Roster } from '../../src/replica/roster.ts';
 import type { ReplicaState } from '../../src/replica/presence.ts';
-import { startFakeApiServer, type Asked, type FakeApiServer } from '../kube/support/fake-api-server.ts';
+import {
+  failure,
+  startFakeApiServer,
+  type Asked,
+  type FakeApiServer,
+} from '../kube/support/fake-api-server.ts';
 import { ManualTime } from '../kube/support/manual-time.ts';
 import { RecordingLogger } from '../kube/support/recorder.ts';
 
@@ -78,6 +83,30 @@ describe('a roster that all replicas write', () => {
     expect(changes).toBe(before + 1);
   });
 
+  it('knows whether somebody else stays when it leaves', async () => {
+    const { write } = await start({});
+    for (const [others, isLast] of [
+      [{ two: line(nowMs), three: JSON.stringify({ ...state, saidAtMs: nowMs, leaves: true }) }, false],
+      [{ three: JSON.stringify({ ...state, saidAtMs: nowMs, leaves: true }) }, true],
+      [{}, true],
+    ] as const) {
+      const left = roster.leave(AbortSignal.timeout(5_000));
+      (await write()).reply(200, listOf({ one: line(nowMs), ...others }, '2'));
+      expect(await left).toBe(isLast);
+    }
+  });
+
+  it('goes by what it last saw when it cannot say that it leaves', async () => {
+    const { write } = await start({ two: line(nowMs) });
+    await vi.waitFor(() => {
+      expect(roster.living()).toHaveLength(1);
+    });
+    const left = roster.leave(AbortSignal.timeout(5_000));
+    (await write()).reply(403, failure(403, 'Forbidden'));
+    expect(await left).toBe(false);
+    expect(logger.lines).toEqual(['warn leave not told']);
+  });
+
   it('takes away the lines of those that are long dead, and of nobody else', async () => {
     const { write } = await start({ two: line(nowMs - minute), dead: line(nowMs - 6 * minute) });
     const tidied = roster.tidy();
@@ -117,5 +146,10 @@ describe('the roster of a replica that is alone', () => {
     roster.tell({ ...state });
     expect(roster.living()).toEqual([{ ...state, name: 'one', saidAtMs: nowMs }]);
     expect(changes).toBe(1);
+  });
+
+  it('is the last whenever it leaves', async () => {
+    roster = soleRoster(optionsOf('one'));
+    expect(await roster.leave(AbortSignal.timeout(1))).toBe(true);
   });
 });
