@@ -79,6 +79,15 @@ export class LockMemories {
     return { state: stored.state, observation: observationOf(stored, at, this.#clock.steppedAt) };
   }
 
+  /** Every lock of a kind as it is stored, as far as is known; null until all of them have been shown. */
+  states(kind: LockKind): readonly (readonly [LockRef, LockState])[] | null {
+    if (!this.#listed.has(kind)) return null;
+    return [...this.#memories].flatMap(([key, { stored }]) => {
+      const lock = refOf(key);
+      return stored !== null && lock.kind === kind ? [[lock, stored.state] as const] : [];
+    });
+  }
+
   /** What is known about a write that has arrived at `at`. */
   factsFor(write: LockWrite, at: MonotonicMs): Facts {
     const memory = this.#memories.get(describeLock(write.lock)) ?? blank;

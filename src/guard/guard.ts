@@ -30,8 +30,10 @@ import type { Canary } from './canary.ts';
 import { createEdge } from './edge.ts';
 import { guardCanary } from './guard-canary.ts';
 import { GuardPolicies } from './guard-policies.ts';
+import type { GuardLease } from './guard-lease.ts';
 import { guardReadApi } from './guard-read-api.ts';
 import { guardReplica } from './guard-replica.ts';
+import { guardSwitch } from './guard-switch.ts';
 import { LockTally } from './lock-tally.ts';
 import { lockWatch } from './lock-watch.ts';
 import { watchedKinds } from './policy-watch.ts';
@@ -60,6 +62,8 @@ const settleMs = 5_000;
 const settleAloneMs = 200;
 /** LIMIT: what can be ended in good order is ended in a tenth of this; the rest waits for an API server that does not answer. */
 const hurryMs = 1_000;
+/** LIMIT: a call takes two seconds at most, and whoever is called answers for longer than this after SIGTERM. */
+const farewellMs = 1_000;
 
 /** A guard of one cluster. `start` it, `stop` it; both may be called in any order, `stop` more than once. */
 export class Guard {
@@ -91,9 +95,12 @@ export class Guard {
   readonly #lockEvents: EventRecorder;
   readonly #reviews: GuardReviews;
   readonly #canary: Canary;
+  /** Null: the switch is left off. */
+  readonly #guardLease: GuardLease | null;
   readonly #sharedFacts: SharedFacts;
   readonly #serverTime: ServerTimeSamples;
   #isRegistered = false;
+  #hasBegun = false;
   readonly #registered = Promise.withResolvers<undefined>();
   readonly #stopping = new AbortController();
   /** Aborted by a second `stop`: whatever the first is still waiting for is given up. */
@@ -135,6 +142,7 @@ export class Guard {
     this.#edge = this.#createEdge();
     this.#readApi = this.#createReadApi();
     this.#replica = this.#createReplica(kubeconfig);
+    this.#guardLease = config.standIn ? this.#createGuardLease() : null;
     this.#canary = this.#createCanary();
     this.#sharedFacts = this.#createSharedFacts();
     this.#serverTime = new ServerTimeSamples(this.#client, {
@@ -164,6 +172,7 @@ export class Guard {
     }
     const heard = await this.#retry('API server not reached', () => this.#meetServer());
     if (heard === null) return;
+    this.#hasBegun = true;
     this.#waiting = setTimeout(() => {
       this.#caches.waited();
       this.#lookAtCaches();
@@ -173,6 +182,7 @@ export class Guard {
     this.#policies.start();
     this.#replica.start();
     this.#sharedFacts.start();
+    this.#guardLease?.start();
     this.#reviews.start();
     this.#ticking = setInterval(() => {
       this.#tick();
@@ -215,12 +225,14 @@ export class Guard {
   /** Ends all that goes on, in order. An API server that hangs may hold it up for long. */
   async #windUp(): Promise<void> {
     await this.#canary.stop();
+    // The switch is to be awake by the time nobody answers any more: before one that is alone unregisters, and long before others are drained.
     if (this.#config.election === null) {
+      await this.#wakeSwitch();
       await this.#replica.resign();
       await this.#unregister();
       await this.#edge.drain(this.#drainTimes);
     } else {
-      await Promise.all([this.#edge.drain(this.#drainTimes), this.#replica.resign()]);
+      await Promise.all([this.#wakeSwitch(), this.#edge.drain(this.#drainTimes), this.#replica.resign()]);
     }
     // Nobody asks any more: what was folded is told now, or never.
     this.#reviews.stop();
@@ -233,6 +245,14 @@ export class Guard {
       this.#sharedFacts.stop(),
       ...[...this.#watches.values()].map((watch) => watch.stop()),
     ]);
+  }
+
+  /** Has the API server stand in, where nobody is left to be asked. An API server that hangs holds it up for a moment only. */
+  async #wakeSwitch(): Promise<void> {
+    if (this.#guardLease === null || !this.#hasBegun) return;
+    const signal = AbortSignal.any([this.#hurrying.signal, AbortSignal.timeout(farewellMs)]);
+    await this.#guardLease.stop();
+    if (await this.#replica.leave(signal)) await this.#guardLease.empty(signal);
   }
 
   /** Resolves when nothing is waited for any longer: a moment after a second `stop`, or after the grace period of a replica. */
@@ -354,6 +374,22 @@ export class Guard {
       mend: () => {
         this.#replica.mend();
       },
+      onProof: (proof) => {
+        this.#guardLease?.proven(proof);
+      },
+    });
+  }
+
+  #createGuardLease(): GuardLease {
+    const { clock, log } = this.#ports;
+    return guardSwitch({
+      client: this.#client,
+      namespace: this.#config.namespace,
+      name: this.#config.replicaName,
+      memories: this.#memories,
+      clock,
+      logger: log,
+      metrics: this.#metrics.guardLease,
     });
   }
 

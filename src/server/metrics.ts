@@ -46,6 +46,12 @@ export interface CanaryMetrics {
   follow(lastProofAt: () => MonotonicMs | null): void;
 }
 
+/** What is told of the guard Lease. */
+export interface GuardLeaseMetrics {
+  readonly renewals: Counter;
+  readonly failures: Counter;
+}
+
 /** Why a fact was not shared. */
 export type FactDropCause = 'size' | 'queue' | 'room' | 'refused' | 'unavailable' | 'stopped';
 
@@ -66,6 +72,7 @@ export interface Metrics {
   readonly edge: EdgeMetrics;
   readonly watch: WatchMetrics;
   readonly canary: CanaryMetrics;
+  readonly guardLease: GuardLeaseMetrics;
   readonly replica: ReplicaMetrics;
   readonly sharedFacts: SharedFactsMetrics;
   readonly decisions: DecisionMetrics;
@@ -112,6 +119,7 @@ export function createMetrics(
     edge: createEdgeMetrics(registry),
     watch: createWatchMetrics(registry, clock),
     canary: createCanaryMetrics(registry, clock),
+    guardLease: createGuardLeaseMetrics(registry),
     replica: createReplicaMetrics(registry),
     sharedFacts: createSharedFactsMetrics(registry),
     decisions: createDecisionMetrics(registry),
@@ -293,6 +301,22 @@ function createCanaryMetrics(registry: Registry, clock: Clock): CanaryMetrics {
     follow: (lastProofAt) => {
       proofAt = lastProofAt;
     },
+  };
+}
+
+function createGuardLeaseMetrics(registry: Registry): GuardLeaseMetrics {
+  const registers = [registry];
+  return {
+    renewals: new Counter({
+      name: 'lockwarden_guard_lease_renewals_total',
+      help: 'Renewals of the guard Lease by this replica, each on a proof that the API server asks.',
+      registers,
+    }),
+    failures: new Counter({
+      name: 'lockwarden_guard_lease_failures_total',
+      help: 'Attempts of this replica to keep the guard Lease that failed; each is tried again.',
+      registers,
+    }),
   };
 }
 

@@ -72,13 +72,13 @@ test('a second stop does not wait for an API server that leaves the removal with
   const guard = await createGuard();
   const starting = guard.start();
   const registered = answerUntil((asked) => {
-    if (asked.method === 'POST') asked.reply(201, {});
+    const isConfiguration = asked.url.pathname.endsWith('/validatingwebhookconfigurations');
+    if (asked.method === 'POST') asked.reply(201, { metadata: { resourceVersion: '1' } });
     else if (asked.url.pathname === '/version') asked.reply(200, {});
     else if (asked.url.pathname.endsWith('/lockwarden')) asked.reply(404, failure(404, 'NotFound'));
     else if (asked.url.searchParams.has('watch')) asked.stream();
     else asked.reply(200, { metadata: { resourceVersion: '1' }, items: [] });
-    // The other POST asks whether facts can be shared.
-    return asked.method !== 'POST' || asked.url.searchParams.has('dryRun');
+    return asked.method !== 'POST' || !isConfiguration;
   });
   await Promise.all([starting, registered]);
   const stopping = guard.stop();

@@ -45,6 +45,8 @@ describe('the metrics', () => {
       'lockwarden_decision_duration_seconds',
       'lockwarden_events_dropped_total',
       'lockwarden_flapping_locks',
+      'lockwarden_guard_lease_failures_total',
+      'lockwarden_guard_lease_renewals_total',
       'lockwarden_held_locks',
       'lockwarden_lock_holders',
       'lockwarden_log_lines_dropped_total',

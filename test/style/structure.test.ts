@@ -20,6 +20,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   replica: ['core', 'certs', 'election', 'kube', 'clock', 'errors'],
   guard: [
     'switch',
+    'election',
     'replica',
     'certs',
     'core',
