@@ -217,6 +217,12 @@ const canaryRights = [
     resourceNames: ['lockwarden-canary'],
     verbs: ['get', 'update', 'delete'],
   },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: ['lockwarden-guard'],
+    verbs: ['get', 'update'],
+  },
 ] as const satisfies readonly V1PolicyRule[];
 
 async function grantCanary(): Promise<void> {

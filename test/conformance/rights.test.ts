@@ -174,6 +174,16 @@ test('make the canary anew when somebody has spoilt it', { timeout: 120_000 }, a
   );
 });
 
+test('keep the guard Lease, and make it anew when it was deleted', { timeout: 120_000 }, async () => {
+  const own = new Namespace(client, ownNamespace);
+  await untilUsed(
+    'the guard Lease renewed',
+    ({ verb, name }) => verb === 'update' && name === 'lockwarden-guard',
+  );
+  await own.delete('leases', 'lockwarden-guard');
+  await vi.waitFor(() => own.get('leases', 'lockwarden-guard'), patience);
+});
+
 test('put back what was edited, and elect another when the leader goes', { timeout: 120_000 }, async () => {
   const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/lockwarden';
   const body = { webhooks: null };
