@@ -103,7 +103,9 @@ export class GuardLease {
   /** Wakes the switch: after `stop`, where nobody is left to be asked. Never rejects. */
   async empty(signal: AbortSignal): Promise<void> {
     const { clock, serverTimeAt, logger } = this.#options;
-    if (this.#last?.holder === '') return;
+    // There is none, and never was: nothing to empty, and nobody to wake.
+    const never = this.#last === null && this.#observed.known;
+    if (never || this.#last?.holder === '') return;
     const atMs = serverTimeAt(clock.monotonicMs())?.min ?? 0;
     try {
       await this.#untilAgreed(async () => {
@@ -198,12 +200,15 @@ export class GuardLease {
     patience: Patience,
   ): Promise<void> {
     const { logger } = this.#options;
+    // NB: asked before, since the watch may show what is written before it is answered.
+    const isBack = stored === null && this.#last !== null;
     const written =
       stored === null
         ? await this.#lock.create(record, patience)
         : await this.#lock.replace(stored, record, patience);
+    if (stored === null && this.#last !== null)
+      logger.info({ lease: guardLeaseName }, 'guard lease made anew');
     this.#last = written.record;
-    if (stored === null) logger.info({ lease: guardLeaseName }, 'guard lease created');
   }
 
   #tell(before: LeaseRecord | null, { holder, renewTime }: LeaseRecord, proof: Renewal | null): void {

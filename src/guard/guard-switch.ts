@@ -16,7 +16,7 @@ export function guardSwitch({ memories, ...options }: GuardSwitchOptions): Guard
     ...options,
     serverTimeAt: (at) => memories.serverTimeAt(at),
     onVigil: (vigil) => {
-      const fields = { ...spanOf(vigil), ...acquiredIn(vigil, memories, namespace) };
+      const fields = vigilFields(vigil, memories, namespace);
       // Who ends the last replica knows that locks are unguarded; who loses it may not.
       if (vigil.orderly) logger.info(fields, 'switch stood watch');
       else logger.warn(fields, 'switch stood watch');
@@ -24,15 +24,19 @@ export function guardSwitch({ memories, ...options }: GuardSwitchOptions): Guard
   });
 }
 
-function spanOf({ sinceMs, untilMs }: Vigil): object {
-  return { since: new Date(sinceMs).toISOString(), seconds: Math.round((untilMs - sinceMs) / 1000) };
-}
-
-/** Leases alone: the switch stands in for no other kind. lockwarden's own change hands whenever it is down, and are of no interest. */
-function acquiredIn(vigil: Vigil, memories: LockMemories, ownNamespace: string): object {
+/**
+ * What is told of the time for which the switch stood watch. Leases alone: it stands in for no other kind; and not lockwarden's own, which
+ * change hands whenever it is down.
+ */
+export function vigilFields(vigil: Vigil, memories: LockMemories, ownNamespace: string): object {
+  const { sinceMs, untilMs } = vigil;
+  const span = {
+    since: new Date(sinceMs).toISOString(),
+    seconds: Math.round((untilMs - sinceMs) / 1000),
+  };
   const leases = memories.states('Lease')?.filter(([{ namespace }]) => namespace !== ownNamespace);
-  // Not known is told by saying nothing.
-  if (leases === undefined) return {};
+  // What is not known yet is told by saying nothing.
+  if (leases === undefined) return span;
   const { count, locks } = acquiredBetween(leases, vigil);
-  return { acquired: count, locks };
+  return { ...span, acquired: count, locks };
 }

@@ -180,7 +180,9 @@ describe('a guard Lease', () => {
         acquireTime: '2026-03-01T12:00:20.420000Z',
       });
     });
-    expect(logger.lines).toEqual(['info guard lease created', 'info switch asleep']);
+    await until(() => {
+      expect(logger.lines).toEqual(['info switch asleep']);
+    });
     expect([vigils, counts.renewals]).toEqual([[], 1]);
   });
 
@@ -267,7 +269,9 @@ describe('a guard Lease', () => {
       expect(store.spec).toEqual(spec);
     });
     expect(counts.renewals).toBe(1);
-    expect(logger.lines.at(-1)).toBe('info guard lease created');
+    await until(() => {
+      expect(logger.lines.at(-1)).toBe('info guard lease made anew');
+    });
   });
 });
 
@@ -311,7 +315,9 @@ describe('when the API server', () => {
     store.meddle = () => false;
     prove(guard);
     await untilHeldBy('a');
-    expect(counts).toEqual({ renewals: 1, failures: 1 });
+    await until(() => {
+      expect(counts).toEqual({ renewals: 1, failures: 1 });
+    });
   });
 
   test('hangs at the end, that holds nobody up', async () => {
@@ -341,6 +347,23 @@ describe('at the end', () => {
       renewTime: '2026-03-01T12:00:01.500000Z',
     });
     expect(logger.lines.at(-1)).toBe('info switch awake');
+  });
+
+  test('where there never was one, nothing is made', async () => {
+    store.meddle = (asked) => {
+      if (asked.method !== 'POST') return false;
+      asked.reply(404, failure(404, 'NotFound', 'no such namespace'));
+      return true;
+    };
+    const guard = start('a');
+    await until(() => {
+      expect(counts.failures).toBe(1);
+    });
+    await guard.stop();
+    store.meddle = () => false;
+    await guard.empty(soon());
+    expect(store.lease).toBeNull();
+    expect(logger.lines).toEqual(['warn guard lease not kept']);
   });
 
   test('any other leaves it, and writes nothing more', async () => {
