@@ -206,8 +206,7 @@ export class GuardLease {
       stored === null
         ? await this.#lock.create(record, patience)
         : await this.#lock.replace(stored, record, patience);
-    if (stored === null && this.#last !== null)
-      logger.info({ lease: guardLeaseName }, 'guard lease made anew');
+    if (isBack) logger.info({ lease: guardLeaseName }, 'guard lease made anew');
     this.#last = written.record;
   }
 
