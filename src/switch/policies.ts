@@ -7,16 +7,16 @@
  *
  * SOURCE: https://github.com/kubernetes/api/blob/v0.36.3/admissionregistration/v1/types.go (ValidatingAdmissionPolicy)
  */
-import { apiServer, collectors } from '../core/identity.ts';
 import { all, any, literal, not } from '../kube/cel.ts';
-import type { JsonObject } from '../kube/json.ts';
+import { objectAt, type JsonObject } from '../kube/json.ts';
 import {
   falsifies,
   isAsleep,
   isByAnother,
   isEarly,
-  mayBeEarly,
-  mayFalsify,
+  isPromise,
+  isShortening,
+  isTakeover,
   plants,
   secondsLeft,
   spoilsList,
@@ -53,14 +53,86 @@ const labels = {
 
 /** Policies and bindings, policies first. Equal options give equal objects. */
 export function switchObjects(options: SwitchOptions): readonly JsonObject[] {
+  const { scope } = options;
+  if (coversNothing(scope)) return inertObjects(options.ownNamespace);
   return [
-    takeoverPolicy(options),
-    stampPolicy(options),
-    guardPolicy(options),
+    filledIn(takeoverFrame, takeoverPolicy(scope)),
+    filledIn(stampFrame, stampPolicy(scope)),
+    filledIn(guardFrame, guardPolicy(options)),
+    ...bindings(options.ownNamespace),
+  ];
+}
+
+/**
+ * The same objects as they are in manifests, and whenever there is nothing to stand in for: policies that validate nothing.
+ *
+ * INVARIANT: each is what `switchObjects` has of that name, with fields left out and none that differs. So whoever applies manifests
+ * again, by hand or every minute, takes nothing out of what the leader has filled in.
+ */
+export function inertObjects(ownNamespace: string): readonly JsonObject[] {
+  return [takeoverFrame, stampFrame, guardFrame, ...bindings(ownNamespace)];
+}
+
+/** Whether objects are the inert ones: then none of them need be there. */
+export function isInert(objects: readonly JsonObject[]): boolean {
+  return objects.every((object) => !('validations' in objectAt(object, 'spec')));
+}
+
+/** Whether no Lease is covered by a `Deny`: then the objects are the inert ones. */
+function coversNothing({ others, classes }: SwitchScope): boolean {
+  return others === null && classes.length === 0;
+}
+
+const takeoverFrame = frame(switchNames.takeovers, leases(['UPDATE']), {
+  paramKind: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
+});
+const stampFrame = frame(switchNames.stamps, leases(['UPDATE']));
+const guardFrame = frame(switchNames.guard, {
+  ...leases(['CREATE', 'UPDATE', 'DELETE']),
+  resourceNames: [guardLeaseName],
+});
+
+/** What a policy is whatever the policies in force say. */
+function frame(name: string, rule: JsonObject, more: JsonObject = {}): JsonObject {
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name, labels },
+    spec: {
+      // An expression that fails lets the write pass: what stands in for a guard must not be able to stop a cluster.
+      failurePolicy: 'Ignore',
+      ...more,
+      matchConstraints: { matchPolicy: 'Equivalent', resourceRules: [rule] },
+      // NB: the API server takes no policy that does nothing at all. This annotates nothing.
+      auditAnnotations: [{ key: 'nothing', valueExpression: 'null' }],
+    },
+  };
+}
+
+function filledIn(policy: JsonObject, { constraints, ...more }: Filling): JsonObject {
+  const { matchConstraints, ...spec } = objectAt(policy, 'spec');
+  return {
+    ...policy,
+    spec: {
+      ...spec,
+      matchConstraints: { ...objectAt({ matchConstraints }, 'matchConstraints'), ...constraints },
+      ...more,
+    },
+  };
+}
+
+/** What the policies in force, and who lockwarden is, add to a frame. */
+interface Filling extends JsonObject {
+  /** By namespace. */
+  readonly constraints: JsonObject;
+}
+
+function bindings(ownNamespace: string): readonly JsonObject[] {
+  return [
     binding(switchNames.takeovers, {
       paramRef: {
         name: guardLeaseName,
-        namespace: options.ownNamespace,
+        namespace: ownNamespace,
         // INVARIANT: never Deny, by which a Lease that is missing would refuse every write to every Lease.
         parameterNotFoundAction: 'Allow',
       },
@@ -68,16 +140,6 @@ export function switchObjects(options: SwitchOptions): readonly JsonObject[] {
     binding(switchNames.stamps, {}),
     binding(switchNames.guard, {}),
   ];
-}
-
-function policy(name: string, spec: JsonObject): JsonObject {
-  return {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicy',
-    metadata: { name, labels },
-    // An expression that fails lets the write pass: what stands in for a guard must not be able to stop a cluster.
-    spec: { failurePolicy: 'Ignore', ...spec },
-  };
 }
 
 function binding(name: string, more: JsonObject): JsonObject {
@@ -89,11 +151,14 @@ function binding(name: string, more: JsonObject): JsonObject {
   };
 }
 
-function takeoverPolicy({ scope }: SwitchOptions): JsonObject {
-  return policy(switchNames.takeovers, {
-    paramKind: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
-    matchConstraints: constraints(['UPDATE'], scope),
-    matchConditions: [{ name: 'taken-or-cut-short', expression: all(mayBeEarly, isCovered(scope)) }],
+function takeoverPolicy(scope: SwitchScope): Filling {
+  return {
+    constraints: guarded(scope),
+    matchConditions: [
+      { name: 'a-promise', expression: isPromise },
+      { name: 'taken-or-cut-short', expression: any(isTakeover, isShortening) },
+      { name: 'covered', expression: isCovered(scope) },
+    ],
     variables: [
       ...switchVariables,
       { name: 'isAsleep', expression: all('variables.isJudged', isAsleep) },
@@ -111,18 +176,21 @@ function takeoverPolicy({ scope }: SwitchOptions): JsonObject {
         ),
       },
     ],
-  });
+  };
 }
 
-function stampPolicy({ scope }: SwitchOptions): JsonObject {
+function stampPolicy(scope: SwitchScope): Filling {
   const refuse = (expression: string, what: string): JsonObject => ({
     expression: not(expression),
     reason: 'Forbidden',
     message: `lockwarden’s switch: ${what}`,
   });
-  return policy(switchNames.stamps, {
-    matchConstraints: constraints(['UPDATE'], scope),
-    matchConditions: [{ name: 'evidence-touched', expression: all(mayFalsify, isCovered(scope)) }],
+  return {
+    constraints: guarded(scope),
+    matchConditions: [
+      { name: 'a-promise', expression: isPromise },
+      { name: 'covered', expression: isCovered(scope) },
+    ],
     variables: stampVariables,
     validations: [
       refuse(stripsTiming, 'renew time or duration of a held lock is removed while its holder stays'),
@@ -130,19 +198,14 @@ function stampPolicy({ scope }: SwitchOptions): JsonObject {
       refuse(plants, 'stamps are planted beside the one that the API server wrote for this request'),
       refuse(falsifies(toleranceIn(scope)), 'the stamp of the renew time is removed, forged or moved back'),
     ],
-  });
+  };
 }
 
-function guardPolicy({ ownNamespace, username }: SwitchOptions): JsonObject {
+function guardPolicy({ ownNamespace, username }: SwitchOptions): Filling {
   const isOwn = `request.userInfo.username == ${literal(username)}`;
-  const isSystem = isIn('request.userInfo.username', collectors);
-  return policy(switchNames.guard, {
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: namespaces('In', [ownNamespace]),
-      objectSelector: {},
-      resourceRules: [{ ...leases(['CREATE', 'UPDATE', 'DELETE']), resourceNames: [guardLeaseName] }],
-    },
+  const isSystem = `request.userInfo.username in ${JSON.stringify(collectors).replaceAll('"', "'")}`;
+  return {
+    constraints: { namespaceSelector: namespaces('In', [ownNamespace]) },
     validations: [
       {
         expression: any(isOwn, all("request.operation == 'DELETE'", isSystem)),
@@ -150,16 +213,18 @@ function guardPolicy({ ownNamespace, username }: SwitchOptions): JsonObject {
         message: `${guardLeaseName} says whether lockwarden is asked, and is for lockwarden alone; to remove lockwarden, delete the binding ${switchNames.guard} first`,
       },
     ],
-  });
+  };
 }
 
-function constraints(operations: readonly string[], { unguarded }: SwitchScope): JsonObject {
-  return {
-    matchPolicy: 'Equivalent',
-    namespaceSelector: namespaces('NotIn', unguarded),
-    objectSelector: {},
-    resourceRules: [leases(operations)],
-  };
+/** Who deletes what belongs to something that is gone. */
+const collectors = [
+  'system:serviceaccount:kube-system:generic-garbage-collector',
+  'system:serviceaccount:kube-system:namespace-controller',
+  'system:kube-controller-manager',
+];
+
+function guarded({ unguarded }: SwitchScope): JsonObject {
+  return { namespaceSelector: namespaces('NotIn', unguarded) };
 }
 
 function leases(operations: readonly string[]): JsonObject {
@@ -199,7 +264,7 @@ function meets({ names, excludeNames, exempt }: Terms): string {
   return all(
     names === null ? 'true' : matchesAny('request.name', names),
     not(matchesAny('request.name', excludeNames)),
-    not(isIn(`${user}.?username.orValue('')`, [apiServer, ...exempt.usernames])),
+    not(isIn(`${user}.?username.orValue('')`, exempt.usernames)),
     not(
       exempt.groups.length === 0
         ? 'false'
