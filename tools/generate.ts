@@ -1,6 +1,7 @@
 /**
  * Writes what is made from the policy API (src/policy/api.ts), the format of suites (src/suite/format.ts) and of records
- * (src/review/record-schema.ts): the CRDs and the JSON Schemas; and what Grafana and the Prometheus Operator are given. A test compares the files with what this would write.
+ * (src/review/record-schema.ts): the CRDs and the JSON Schemas; what manifests have of the switch (src/switch/policies.ts); and what Grafana and the
+ * Prometheus Operator are given. A test compares the files with what this would write.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,13 +13,29 @@ import { crdOf } from '../src/policy/crd.ts';
 import { editorSchemaOf } from '../src/policy/json-schema.ts';
 import { recordJsonSchema } from '../src/review/json-schema.ts';
 import { suiteJsonSchema } from '../src/suite/json-schema.ts';
+import { inertObjects } from '../src/switch/policies.ts';
 import { dashboard } from './monitoring/dashboard.ts';
 import { prometheusRule } from './monitoring/prometheus-rule.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const header = '# Made from src/policy/api.ts by `npm run generate`; what is changed here is lost.\n';
 
-/** What is made from the policy API and the formats of suites and records: path below the root, and text. */
+const switchHeader = `# What the leader fills in, and what refuses nothing until then: the policies by which the API server stands in for lockwarden while it is
+# down. INVARIANT: no field that the leader changes is in here, so no \`kubectl apply\` ever takes away what it has written.
+# Made from src/switch/policies.ts by \`npm run generate\`; what is changed here is lost.
+`;
+/** As everywhere in manifests/base. */
+const ownNamespace = 'lockwarden-system';
+
+/** The objects of the switch as they are installed, bindings first: who deletes in this order leaves none that asks for what is gone. */
+async function switchManifest(): Promise<string> {
+  const objects = inertObjects(ownNamespace)
+    .toReversed()
+    .map((object) => stringify(object, { lineWidth: 110, aliasDuplicateObjects: false }));
+  return format(switchHeader + objects.join('---\n'), { parser: 'yaml', singleQuote: true, printWidth: 110 });
+}
+
+/** What is made from the policy API, the formats of suites and records, and the switch: path below the root, and text. */
 export async function generated(): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const policyKind of [lockPolicy, clusterLockPolicy]) {
@@ -37,6 +54,7 @@ export async function generated(): Promise<ReadonlyMap<string, string>> {
       await format(schema, { parser: 'json', printWidth: 110 }),
     );
   }
+  files.set('manifests/base/switch.yaml', await switchManifest());
   files.set(
     'manifests/schemas/locktest.json',
     await format(JSON.stringify(suiteJsonSchema), { parser: 'json', printWidth: 110 }),
