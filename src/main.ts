@@ -23,6 +23,7 @@ const actions: Actions = {
     ]);
     return test(options, processIo());
   },
+  render: async (options) => (await import('./cli/render.ts')).render(options),
   review: async (options) => (await import('./cli/review.ts')).review(options),
   reviewShow: async (options) => (await import('./cli/review-show.ts')).reviewShow(options),
   reviewTimeline: async (options) => (await import('./cli/review-timeline.ts')).reviewTimeline(options),

@@ -11,6 +11,7 @@ import { addReview, type ReviewActions } from './review-flags.ts';
 import type { LintOptions } from './lint.ts';
 import type { LocksOptions } from './locks.ts';
 import type { PreflightOptions } from './preflight.ts';
+import type { RenderOptions } from './render.ts';
 import type { ReplayOptions } from './replay.ts';
 import { withServeFlags } from './serve-flags.ts';
 import type { TestOptions } from './test.ts';
@@ -25,6 +26,7 @@ export interface Actions extends ReviewActions {
   locks(options: LocksOptions): Promise<number>;
   lint(options: LintOptions): Promise<number>;
   test(options: TestOptions): Promise<number>;
+  render(options: RenderOptions): Promise<number>;
   certsStatus(options: CertsStatusOptions): Promise<number>;
   certsRotate(options: CertsRotateOptions): Promise<number>;
 }
@@ -102,6 +104,7 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
       hear(await actions.test({ ...options, paths }));
     });
 
+  addRender(program, actions, hear);
   addReview(program, actions, hear);
   addCerts(program, actions, hear);
   return program;
@@ -208,6 +211,20 @@ function addExplain(program: Command, actions: Actions, hear: (exitCode: number)
     });
 }
 
+function addRender(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
+  withOwnNamespace(withClusterFlags(program.command('render')))
+    .description(
+      'Print the policies by which the API server refuses premature takeovers while lockwarden is down, to apply them yourself.',
+    )
+    .argument('[file...]', 'files, folders, or `-`: policies; by default those of the cluster')
+    .addOption(flag('--service-account <name>', 'lockwarden’s ServiceAccount').default('lockwarden'))
+    .addOption(output('yaml', 'json'))
+    .addHelpText('after', renderExamples)
+    .action(async (files: string[], options: Omit<RenderOptions, 'files'>) => {
+      hear(await actions.render({ ...options, files }));
+    });
+}
+
 function addCerts(program: Command, actions: Actions, hear: (exitCode: number) => void): void {
   const certs = program
     .command('certs')
@@ -267,6 +284,7 @@ Examples:
   lockwarden explain lease/my-operator -n team       what holds for a lock, and why
   lockwarden lint policies/                          mistakes in policies, with file and line
   lockwarden test policies/                          what policies do, tried on timelines of writes
+  lockwarden render policies/                        what stands in for lockwarden while it is down, to apply it yourself
   lockwarden review --cluster --since 12h            which takeovers were refused, and why
   lockwarden certs status                            what API servers trust and replicas serve, and what comes next
   lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
@@ -355,6 +373,17 @@ Examples:
   lockwarden test --cluster --kubeconfig F --scale 0.2 policies/
 
 The exit code is 0 when all tests passed, 1 when some failed, 2 for a suite that cannot be read.`;
+
+const renderExamples = `
+Examples:
+  lockwarden render policies/ > switch.yaml        from files, without a cluster
+  lockwarden render --context dev | kubectl diff -f -
+                                                   from the policies of a cluster: what the leader writes there
+  kubectl get clusterlockpolicies,lockpolicies,namespaces -A -o yaml | lockwarden render -
+
+Three ValidatingAdmissionPolicies and their bindings. The leader keeps them up to date by itself; have it leave them to you
+with \`serve --generate-policies=false\`, and render them again with each change of a policy. Nothing is written to the cluster.
+The exit code is 0, 1 where the cluster cannot be read, 2 for policies that cannot be.`;
 
 const serveExamples = `
 Examples:

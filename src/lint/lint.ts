@@ -4,8 +4,9 @@
  */
 import { clusterLockPolicy, lockPolicy, type ClusterLockPolicySpec } from '../policy/api.ts';
 import { parsePolicy } from '../policy/policy.ts';
-import { describePolicy } from '../policy/policy-ref.ts';
+import { describePolicy, type PolicyRef } from '../policy/policy-ref.ts';
 import type { Labels } from '../policy/selector.ts';
+import { PolicyStore } from '../policy/store.ts';
 import { readYaml, type YamlDocument } from '../yaml/places.ts';
 import { comparisonRemarks } from './comparisons.ts';
 import { conflictRemarks } from './conflicts.ts';
@@ -33,6 +34,24 @@ export function lint(files: readonly SourceFile[], ownNamespace: string): LintRe
   run.lookAtEach();
   run.lookAtAll();
   return run.result(files.map(({ name }) => name));
+}
+
+/** Policies of files, as a cluster would have them. */
+export interface PoliciesOfFiles {
+  readonly store: PolicyStore;
+  /** Those that select namespaces by labels. Files tell of the labels only where they have the namespaces too. */
+  readonly byLabels: readonly PolicyRef[];
+  /** Why a policy could not be taken; empty where all were. */
+  readonly errors: readonly Finding[];
+}
+
+/** Takes the policies of the files, and the labels of namespaces that are among them, into a store. */
+export function policiesOf(files: readonly SourceFile[], ownNamespace: string): PoliciesOfFiles {
+  const run = new Run(ownNamespace);
+  for (const file of files) run.read(file);
+  run.lookAtEach();
+  const { findings } = run.result(files.map(({ name }) => name));
+  return { ...run.policies(), errors: findings.filter(({ severity }) => severity === 'error') };
 }
 
 /** LIMIT: whoever makes fifty mistakes of a kind in a policy has made one; the first tell enough. */
@@ -142,6 +161,16 @@ class Run {
       (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column,
     );
     return { findings, policies: this.#manifests.length };
+  }
+
+  policies(): Omit<PoliciesOfFiles, 'errors'> {
+    const store = new PolicyStore(this.#ownNamespace);
+    for (const [name, labels] of this.#namespaces) store.putNamespace(name, labels);
+    const subjects = [...this.#subjects.values()];
+    for (const { policy, manifest } of subjects)
+      store.put({ ref: policy.ref, generation: 1, spec: manifest.value['spec'] });
+    const byLabels = subjects.filter(({ spec }) => spec.match?.namespaceSelector !== undefined);
+    return { store, byLabels: byLabels.map(({ policy }) => policy.ref) };
   }
 
   get #around(): Surroundings {

@@ -3,6 +3,7 @@ import type { ExplainOptions } from '../../src/cli/explain.ts';
 import type { LintOptions } from '../../src/cli/lint.ts';
 import type { LocksOptions } from '../../src/cli/locks.ts';
 import type { PreflightOptions } from '../../src/cli/preflight.ts';
+import type { RenderOptions } from '../../src/cli/render.ts';
 import type { TestOptions } from '../../src/cli/test.ts';
 import { buildProgram, type StartOptions } from '../../src/cli/program.ts';
 import type { ServeOptions } from '../../src/config.ts';
@@ -18,6 +19,7 @@ function run(args: readonly string[]): {
   listing: () => LocksOptions | null;
   looking: () => PreflightOptions | null;
   testing: () => TestOptions | null;
+  rendering: () => RenderOptions | null;
   certs: () => object | null;
   reviewed: () => object | null;
   done: Promise<unknown>;
@@ -31,6 +33,7 @@ function run(args: readonly string[]): {
   let listing: LocksOptions | null = null;
   let looking: PreflightOptions | null = null;
   let testing: TestOptions | null = null;
+  let rendering: RenderOptions | null = null;
   let certs: object | null = null;
   let reviewed: object | null = null;
   const reviewing = (what: string) => (options: object) => {
@@ -50,6 +53,10 @@ function run(args: readonly string[]): {
       },
       test: (options) => {
         testing = options;
+        return Promise.resolve(0);
+      },
+      render: (options) => {
+        rendering = options;
         return Promise.resolve(0);
       },
       preflight: (options) => {
@@ -101,6 +108,7 @@ function run(args: readonly string[]): {
     listing: () => listing,
     looking: () => looking,
     testing: () => testing,
+    rendering: () => rendering,
     certs: () => certs,
     reviewed: () => reviewed,
     done,
@@ -118,6 +126,7 @@ describe('the command line', () => {
       healthPort: '8080',
       inspectRenewals: false,
       standIn: true,
+      generatePolicies: true,
       logLevel: 'info',
     });
     expect(heard()).toBe(0);
@@ -207,6 +216,7 @@ describe('the command line', () => {
       'webhook-url',
       'inspect-renewals',
       'stand-in',
+      'generate-policies',
       'log-level',
     ];
     for (const flag of flags) {
@@ -222,6 +232,7 @@ describe('the command line', () => {
     [['serve', '--port']],
     [['serve', '--inspect-renewals', 'perhaps']],
     [['serve', '--stand-in', 'perhaps']],
+    [['serve', '--generate-policies', 'perhaps']],
   ])('%j is wrong usage', async (args) => {
     const { done, text } = run(args);
     expect(await done).toMatchObject({ name: 'CommanderError' });
@@ -430,6 +441,23 @@ describe('the command line', () => {
     const leaf = run(['certs', 'rotate', 'leaf', '--wait', '--timeout', '30s']);
     await leaf.done;
     expect(leaf.certs()).toMatchObject({ what: 'leaf', wait: true, timeout: '30s' });
+  });
+
+  it('render takes files, or a cluster, and who lockwarden is', async () => {
+    const byDefault = run(['render']);
+    await byDefault.done;
+    const own = { namespace: 'lockwarden-system', serviceAccount: 'lockwarden' };
+    expect(byDefault.rendering()).toEqual({ files: [], output: 'yaml', ...own });
+    const { done, rendering, text } = run([
+      ...['render', 'policies/', '-', '-o', 'json', '--context', 'C'],
+      ...['-n', 'own', '--service-account', 'guard'],
+    ]);
+    await done;
+    expect(text()).toBe('');
+    expect(rendering()).toEqual({
+      ...{ files: ['policies/', '-'], output: 'json', context: 'C' },
+      ...{ namespace: 'own', serviceAccount: 'guard' },
+    });
   });
 
   it('explain says which formats there are', async () => {
