@@ -46,6 +46,8 @@ export interface ServeConfig {
   readonly inspectRenewals: boolean;
   /** Have the API server itself refuse premature takeovers while lockwarden is down. */
   readonly standIn: boolean;
+  /** Have the leader write the policies by which it does; false where others apply what `lockwarden render` prints. */
+  readonly generatePolicies: boolean;
   /** How the replicas elect the one that owns certificates and registration; null: this process is alone. */
   readonly election: ElectionConfig | null;
   /** How this replica calls itself: the name of its pod. */
@@ -68,6 +70,7 @@ export interface ServeOptions {
   readonly webhookUrl?: string;
   readonly inspectRenewals: boolean;
   readonly standIn?: boolean;
+  readonly generatePolicies?: boolean;
   readonly leaderElect?: boolean;
   readonly leaderElectLeaseDuration?: string;
   readonly leaderElectRenewDeadline?: string;
@@ -103,6 +106,7 @@ export function serveConfigOf(options: ServeOptions): ServeConfig {
     webhookUrl: options.webhookUrl === undefined ? null : webhookUrlOf(options.webhookUrl),
     inspectRenewals: options.inspectRenewals,
     standIn: options.standIn ?? true,
+    generatePolicies: options.generatePolicies ?? true,
     election,
     replicaName: replicaNameOf(options.replicaName ?? hostname()),
     certificates: certificatesOf(options),

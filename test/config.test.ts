@@ -26,6 +26,9 @@ describe('what serve is told', () => {
   it('the API server stands in for a lockwarden that is down, unless told otherwise', () => {
     expect(serveConfigOf(given).standIn).toBe(true);
     expect(serveConfigOf({ ...given, standIn: false }).standIn).toBe(false);
+    expect(serveConfigOf(given).generatePolicies).toBe(true);
+    const applied = serveConfigOf({ ...given, generatePolicies: false });
+    expect(applied).toMatchObject({ standIn: true, generatePolicies: false });
   });
 
   it('a webhook URL without a path gets the one that reviews are taken on', () => {

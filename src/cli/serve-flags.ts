@@ -50,6 +50,12 @@ export function withServeFlags(command: Command): Command {
         'have the API server refuse premature takeovers by itself while lockwarden is down',
       ).default(true),
     )
+    .addOption(
+      booleanFlag(
+        '--generate-policies',
+        'write the ValidatingAdmissionPolicies by which it does; false where you apply those of `lockwarden render`',
+      ).default(true),
+    )
     .addOption(flag('--log-level <level>', 'error, warn, info or debug').default('info'))
     .addOption(
       booleanFlag(

@@ -10,6 +10,7 @@ import type { ConfigurationOptions } from '../kube/webhook-configuration.ts';
 import { callClasses, unnamedNotLocks } from '../policy/classes.ts';
 import type { Effective } from '../policy/effective.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { switchScope, type SwitchScope } from '../switch/terms.ts';
 import { PolicyStatusKeeper } from './policy-status.ts';
 import { PolicyWatch, type WatchedKind } from './policy-watch.ts';
 
@@ -39,6 +40,8 @@ export class GuardPolicies {
   readonly #watch: PolicyWatch;
   readonly #keeper: PolicyStatusKeeper;
   #told = 0;
+  /** By version of the store: it is asked for far more often than policies change. */
+  #scope: { readonly version: number; readonly scope: SwitchScope } | null = null;
   #settling: NodeJS.Timeout | null = null;
 
   constructor(options: GuardPoliciesOptions) {
@@ -96,6 +99,14 @@ export class GuardPolicies {
       records: { renewals, ...callClasses(this.#store, ['ConfigMap', 'Endpoints'], ownNamespace) },
       notLocks: unnamedNotLocks(this.#store),
     };
+  }
+
+  /** For which locks the switch stands in while lockwarden is down. */
+  switchScope(): SwitchScope {
+    const { version } = this.#store;
+    if (this.#scope?.version !== version)
+      this.#scope = { version, scope: switchScope(this.#store, this.#options.ownNamespace) };
+    return this.#scope.scope;
   }
 
   /** A write was refused under the policy that its decision names. */

@@ -10,6 +10,7 @@ import type { WebhookConfiguration } from '../kube/webhook-configuration.ts';
 import type { Certificates } from '../replica/certificates.ts';
 import { BroughtLeaf } from '../replica/brought-leaf.ts';
 import { folderPlace, secretPlace } from '../replica/brought-files.ts';
+import type { Errand } from '../replica/duties.ts';
 import { OwnAuthority } from '../replica/own-authority.ts';
 import { authoritySecretName } from '../replica/secret-store.ts';
 import { Replica, type Candidacy, type CertificateNeeds } from '../replica/replica.ts';
@@ -33,6 +34,8 @@ export interface GuardReplicaOptions {
   /** Which cluster this is; null: not known. */
   readonly cluster: () => string | null;
   readonly desired: (caBundle: string) => WebhookConfiguration;
+  /** What else the one that leads does. */
+  readonly errand: Errand | null;
   readonly mayRegister: () => boolean;
   /** Called when the API server is seen to have the configuration. */
   readonly onRegistered: () => void;
@@ -45,7 +48,7 @@ export interface GuardReplicaOptions {
 /** Creates the replica; `start` it. */
 export function guardReplica(options: GuardReplicaOptions): Replica {
   const { config, client, version, edge, metrics, readiness, clock, log } = options;
-  const { nowMs, desired, mayRegister } = options;
+  const { nowMs, desired, errand, mayRegister } = options;
   const alone = config.election === null;
   return new Replica({
     client,
@@ -57,6 +60,7 @@ export function guardReplica(options: GuardReplicaOptions): Replica {
     brought: broughtFrom(config.certificates),
     nowMs,
     desired,
+    errand,
     mayRegister,
     serve: ({ chainPem, keyPem }) => {
       edge.reload({ certPem: chainPem, keyPem });

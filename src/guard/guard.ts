@@ -11,6 +11,7 @@ import { messageOf } from '../errors.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { clusterIdentity } from '../kube/cluster-identity.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
+import type { JsonObject } from '../kube/json.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { timerSleep } from '../kube/ports.ts';
 import { ServerTimeSamples } from '../kube/server-time.ts';
@@ -24,6 +25,7 @@ import { createHealthServer, type HealthServer } from '../server/health.ts';
 import type { DrainTimes, HttpsListener } from '../server/https.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { Readiness } from '../server/readiness.ts';
+import { inertObjects, switchObjects } from '../switch/policies.ts';
 import { webhookAddress } from './address.ts';
 import { Caches, usefulPatienceMs } from './caches.ts';
 import type { Canary } from './canary.ts';
@@ -40,6 +42,7 @@ import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
 import { GuardReviews } from './reviews.ts';
 import { SharedFacts } from './shared-facts.ts';
+import { SwitchKeeper } from './switch-keeper.ts';
 
 /** What a guard needs from its process. */
 export interface GuardPorts {
@@ -89,6 +92,8 @@ export class Guard {
   readonly #readApi: ReadApi | null;
   readonly #watches: ReadonlyMap<LockKind, Watch>;
   readonly #policies: GuardPolicies;
+  /** Null: others write what stands in for lockwarden. */
+  readonly #switch: SwitchKeeper | null;
   readonly #replica: Replica;
   readonly #events: EventRecorder;
   /** Apart from lockwarden's own, so that a storm of refusals drowns no election. */
@@ -140,6 +145,7 @@ export class Guard {
     this.#lockEvents = this.#createEvents();
     this.#reviews = this.#createReviews();
     this.#edge = this.#createEdge();
+    this.#switch = config.generatePolicies ? this.#createSwitch() : null;
     this.#readApi = this.#createReadApi();
     this.#replica = this.#createReplica(kubeconfig);
     this.#guardLease = config.standIn ? this.#createGuardLease() : null;
@@ -350,6 +356,7 @@ export class Guard {
       nowMs: () => this.#nowMs(),
       cluster: () => this.#cluster,
       desired: (caBundle) => this.#desired(caBundle),
+      errand: this.#switch,
       mayRegister: () => this.#caches.state.ready,
       onRegistered: () => {
         this.#onRegistered();
@@ -360,6 +367,25 @@ export class Guard {
       clock,
       log,
     });
+  }
+
+  #createSwitch(): SwitchKeeper {
+    const { clock, log } = this.#ports;
+    return new SwitchKeeper({
+      client: this.#client,
+      clock,
+      logger: log,
+      isAlone: this.#config.election === null,
+      desired: (username) => this.#desiredSwitch(username),
+    });
+  }
+
+  /** What stands in for lockwarden; null before it is asked itself, and knows for which locks. */
+  #desiredSwitch(username: string): readonly JsonObject[] | null {
+    const { namespace: ownNamespace, standIn } = this.#config;
+    if (!standIn) return inertObjects(ownNamespace);
+    if (!this.#isRegistered || !this.#caches.state.ready) return null;
+    return switchObjects({ scope: this.#policies.switchScope(), ownNamespace, username });
   }
 
   #createCanary(): Canary {
@@ -474,6 +500,7 @@ export class Guard {
     this.#isRegistered = true;
     this.#ports.log.info({}, 'lockwarden registered');
     this.#registered.resolve(undefined);
+    this.#switch?.wake();
     this.#canary.start();
   }
 
@@ -492,6 +519,14 @@ export class Guard {
       const reason = messageOf(error);
       const remedy = 'kubectl delete validatingwebhookconfiguration lockwarden';
       this.#ports.log.error({ reason, remedy }, 'webhook configuration not removed');
+    }
+    try {
+      await this.#switch?.remove(this.#hurrying.signal);
+    } catch (error) {
+      const reason = messageOf(error);
+      const kinds = 'validatingadmissionpolicybindings,validatingadmissionpolicies';
+      const remedy = `kubectl delete ${kinds} -l app.kubernetes.io/component=switch`;
+      this.#ports.log.error({ reason, remedy }, 'switch not removed');
     }
   }
 

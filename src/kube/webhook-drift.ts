@@ -1,5 +1,5 @@
-/** Comparing the webhook configuration in the cluster with the one that is wanted. */
-import { arrayAt, isObject, objectAt } from './json.ts';
+/** Comparing objects of the cluster with those that are wanted: the webhook configuration, and others that lockwarden owns. */
+import { arrayAt, isObject, objectAt, stringAt, type JsonObject } from './json.ts';
 import type { WebhookConfiguration } from './webhook-configuration.ts';
 
 /** LIMIT: more paths than this say "everything", and belong in no log line. */
@@ -13,13 +13,23 @@ const pathsMax = 20;
  * in. Of the metadata only the desired labels count; others may add their own.
  */
 export function drift(actual: unknown, desired: WebhookConfiguration): readonly string[] {
-  const paths: string[] = [];
-  const labels = objectAt(objectAt(actual, 'metadata'), 'labels');
-  for (const [key, value] of Object.entries(desired.metadata.labels)) {
-    if (labels[key] !== value) paths.push(`metadata.labels[${key}]`);
-  }
+  const paths = labelDrift(actual, desired.metadata.labels);
   compare(arrayAt(actual, 'webhooks'), desired.webhooks, 'webhooks', paths);
   return paths.slice(0, pathsMax);
+}
+
+/** The same of an object whose `spec` lockwarden owns entirely. What the API server fills in where nothing stands must be empty, or be spelled out. */
+export function specDrift(actual: unknown, desired: JsonObject): readonly string[] {
+  const paths = labelDrift(actual, objectAt(objectAt(desired, 'metadata'), 'labels'));
+  compare(objectAt(actual, 'spec'), objectAt(desired, 'spec'), 'spec', paths);
+  return paths.slice(0, pathsMax);
+}
+
+function labelDrift(actual: unknown, desired: JsonObject): string[] {
+  const labels = objectAt(objectAt(actual, 'metadata'), 'labels');
+  return Object.keys(desired)
+    .filter((key) => stringAt(labels, key) !== stringAt(desired, key))
+    .map((key) => `metadata.labels[${key}]`);
 }
 
 function compare(actual: unknown, desired: unknown, path: string, paths: string[]): void {

@@ -36,6 +36,14 @@ export interface Steward {
   notice(): void;
 }
 
+/** What else a leader does, term after term. */
+export interface Errand {
+  /** Goes on until the term ends, and never rejects. */
+  run(term: Term): Promise<void>;
+  /** Something has changed: look now. */
+  wake(): void;
+}
+
 /** What duties need. */
 export interface DutiesOptions {
   /** Made anew for each term, so that no term goes by what another has read. */

@@ -17,7 +17,7 @@ import {
   type WebhookConfiguration,
 } from '../kube/webhook-configuration.ts';
 import type { Certificates } from './certificates.ts';
-import { Duties, type Term } from './duties.ts';
+import { Duties, type Errand, type Term } from './duties.ts';
 import { electionName, Leadership } from './leadership.ts';
 import { LeafKeeper, type ServedLeaf } from './leaf-keeper.ts';
 import { BundleObserver, type ObservedBundles } from './observed-bundle.ts';
@@ -64,6 +64,8 @@ export interface ReplicaOptions {
   readonly nowMs: () => number | null;
   /** The configuration that is wanted now, with a bundle (PEM text). */
   readonly desired: (caBundle: string) => WebhookConfiguration;
+  /** What else the one that leads does. */
+  readonly errand?: Errand | null;
   /** Whether calls could be answered, so that it makes sense to be called. */
   readonly mayRegister: () => boolean;
   readonly serve: (leaf: ServedLeaf) => Promise<void> | void;
@@ -277,7 +279,7 @@ export class Replica {
       logger,
     });
     try {
-      await this.#duties.run(term);
+      await Promise.all([this.#duties.run(term), this.#options.errand?.run(term)]);
     } finally {
       this.#duties = null;
       this.#plan = null;
@@ -325,6 +327,7 @@ export class Replica {
 
   readonly #wake = (): void => {
     this.#duties?.wake();
+    this.#options.errand?.wake();
   };
 
   /** Asked of the API server itself, which knows. */

@@ -106,6 +106,7 @@ describe.concurrent('called', () => {
       '--webhook-url',
       '--inspect-renewals',
       '--stand-in',
+      '--generate-policies',
       '--log-level',
     ];
     for (const flag of flags) {
