@@ -53,24 +53,29 @@ const labels = {
 
 /** Policies and bindings, policies first. Equal options give equal objects. */
 export function switchObjects(options: SwitchOptions): readonly JsonObject[] {
-  const { scope } = options;
-  if (coversNothing(scope)) return inertObjects(options.ownNamespace);
+  const { scope, ownNamespace } = options;
+  if (coversNothing(scope)) return inertObjects(ownNamespace);
+  const guarded = namespaces('NotIn', scope.unguarded);
   return [
     filledIn(takeoverFrame, takeoverPolicy(scope)),
     filledIn(stampFrame, stampPolicy(scope)),
     filledIn(guardFrame, guardPolicy(options)),
-    ...bindings(options.ownNamespace),
+    filledIn(takeoverBinding(ownNamespace), guarded),
+    filledIn(stampBinding, guarded),
+    filledIn(guardBinding, namespaces('In', [ownNamespace])),
   ];
 }
 
 /**
  * The same objects as they are in manifests, and whenever there is nothing to stand in for: policies that validate nothing.
  *
- * INVARIANT: each is what `switchObjects` has of that name, with fields left out and none that differs. So whoever applies manifests
- * again, by hand or every minute, takes nothing out of what the leader has filled in.
+ * INVARIANT: each is what `switchObjects` has of that name, with fields of its `spec` left out and none that differs. So whoever applies
+ * manifests again, by hand or every minute, takes nothing out of what the leader has filled in. NB: a server-side apply replaces
+ * `matchConstraints` as a whole, so namespaces are chosen by the bindings.
  */
 export function inertObjects(ownNamespace: string): readonly JsonObject[] {
-  return [takeoverFrame, stampFrame, guardFrame, ...bindings(ownNamespace)];
+  const bindings = [takeoverBinding(ownNamespace), stampBinding, guardBinding];
+  return [takeoverFrame, stampFrame, guardFrame, ...bindings];
 }
 
 /** Whether objects are the inert ones: then none of them need be there. */
@@ -109,40 +114,26 @@ function frame(name: string, rule: JsonObject, more: JsonObject = {}): JsonObjec
   };
 }
 
-function filledIn(policy: JsonObject, { constraints, ...more }: Filling): JsonObject {
-  const { matchConstraints, ...spec } = objectAt(policy, 'spec');
-  return {
-    ...policy,
-    spec: {
-      ...spec,
-      matchConstraints: { ...objectAt({ matchConstraints }, 'matchConstraints'), ...constraints },
-      ...more,
+/** What the policies in force, and who lockwarden is, add. */
+function filledIn(object: JsonObject, more: JsonObject): JsonObject {
+  return { ...object, spec: { ...objectAt(object, 'spec'), ...more } };
+}
+
+const stampBinding = binding(switchNames.stamps);
+const guardBinding = binding(switchNames.guard);
+
+function takeoverBinding(ownNamespace: string): JsonObject {
+  return binding(switchNames.takeovers, {
+    paramRef: {
+      name: guardLeaseName,
+      namespace: ownNamespace,
+      // INVARIANT: never Deny, by which a Lease that is missing would refuse every write to every Lease.
+      parameterNotFoundAction: 'Allow',
     },
-  };
+  });
 }
 
-/** What the policies in force, and who lockwarden is, add to a frame. */
-interface Filling extends JsonObject {
-  /** By namespace. */
-  readonly constraints: JsonObject;
-}
-
-function bindings(ownNamespace: string): readonly JsonObject[] {
-  return [
-    binding(switchNames.takeovers, {
-      paramRef: {
-        name: guardLeaseName,
-        namespace: ownNamespace,
-        // INVARIANT: never Deny, by which a Lease that is missing would refuse every write to every Lease.
-        parameterNotFoundAction: 'Allow',
-      },
-    }),
-    binding(switchNames.stamps, {}),
-    binding(switchNames.guard, {}),
-  ];
-}
-
-function binding(name: string, more: JsonObject): JsonObject {
+function binding(name: string, more: JsonObject = {}): JsonObject {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingAdmissionPolicyBinding',
@@ -151,9 +142,8 @@ function binding(name: string, more: JsonObject): JsonObject {
   };
 }
 
-function takeoverPolicy(scope: SwitchScope): Filling {
+function takeoverPolicy(scope: SwitchScope): JsonObject {
   return {
-    constraints: guarded(scope),
     matchConditions: [
       { name: 'a-promise', expression: isPromise },
       { name: 'taken-or-cut-short', expression: any(isTakeover, isShortening) },
@@ -179,14 +169,13 @@ function takeoverPolicy(scope: SwitchScope): Filling {
   };
 }
 
-function stampPolicy(scope: SwitchScope): Filling {
+function stampPolicy(scope: SwitchScope): JsonObject {
   const refuse = (expression: string, what: string): JsonObject => ({
     expression: not(expression),
     reason: 'Forbidden',
     message: `lockwarden’s switch: ${what}`,
   });
   return {
-    constraints: guarded(scope),
     matchConditions: [
       { name: 'a-promise', expression: isPromise },
       { name: 'covered', expression: isCovered(scope) },
@@ -201,11 +190,10 @@ function stampPolicy(scope: SwitchScope): Filling {
   };
 }
 
-function guardPolicy({ ownNamespace, username }: SwitchOptions): Filling {
+function guardPolicy({ username }: SwitchOptions): JsonObject {
   const isOwn = `request.userInfo.username == ${literal(username)}`;
   const isSystem = `request.userInfo.username in ${JSON.stringify(collectors).replaceAll('"', "'")}`;
   return {
-    constraints: { namespaceSelector: namespaces('In', [ownNamespace]) },
     validations: [
       {
         expression: any(isOwn, all("request.operation == 'DELETE'", isSystem)),
@@ -223,10 +211,6 @@ const collectors = [
   'system:kube-controller-manager',
 ];
 
-function guarded({ unguarded }: SwitchScope): JsonObject {
-  return { namespaceSelector: namespaces('NotIn', unguarded) };
-}
-
 function leases(operations: readonly string[]): JsonObject {
   return {
     apiGroups: ['coordination.k8s.io'],
@@ -237,9 +221,14 @@ function leases(operations: readonly string[]): JsonObject {
   };
 }
 
+/** Narrows a binding down, by the name that the API server puts on each namespace, which nobody can change. */
 function namespaces(operator: 'In' | 'NotIn', values: readonly string[]): JsonObject {
+  const expression = { key: 'kubernetes.io/metadata.name', operator, values: [...values] };
   return {
-    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator, values: [...values] }],
+    matchResources: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: { matchExpressions: [expression] },
+    },
   };
 }
 
@@ -250,13 +239,13 @@ function sentence(what: string, promise: string): string {
 
 const namespace = 'request.namespace';
 
-/** Whether the switch stands in for the lock and its requester. */
-function isCovered({ others, classes }: SwitchScope): string {
+/** Whether the switch stands in for the lock and its requester: whatever the bindings say, for policies and bindings are not written at once. */
+function isCovered({ unguarded, others, classes }: SwitchScope): string {
   const listed = classes.flatMap((each) => each.namespaces);
   const ofClasses = classes.map(({ namespaces: names, terms }) => all(isIn(namespace, names), meets(terms)));
   const ofOthers = others === null ? [] : [all(not(isIn(namespace, listed)), meets(others))];
   const either = [...ofClasses, ...ofOthers];
-  return either.length === 0 ? 'false' : any(...either);
+  return either.length === 0 ? 'false' : all(not(isIn(namespace, unguarded)), any(...either));
 }
 
 function meets({ names, excludeNames, exempt }: Terms): string {
