@@ -7,6 +7,7 @@
  *
  * SOURCE: https://github.com/kubernetes/api/blob/v0.36.3/admissionregistration/v1/types.go (ValidatingAdmissionPolicy)
  */
+import { apiServer, collectors } from '../core/identity.ts';
 import { all, any, literal, not } from '../kube/cel.ts';
 import { objectAt, type JsonObject } from '../kube/json.ts';
 import {
@@ -14,9 +15,8 @@ import {
   isAsleep,
   isByAnother,
   isEarly,
-  isPromise,
-  isShortening,
-  isTakeover,
+  mayBeEarly,
+  mayFalsify,
   plants,
   secondsLeft,
   spoilsList,
@@ -144,11 +144,7 @@ function binding(name: string, more: JsonObject = {}): JsonObject {
 
 function takeoverPolicy(scope: SwitchScope): JsonObject {
   return {
-    matchConditions: [
-      { name: 'a-promise', expression: isPromise },
-      { name: 'taken-or-cut-short', expression: any(isTakeover, isShortening) },
-      { name: 'covered', expression: isCovered(scope) },
-    ],
+    matchConditions: [{ name: 'taken-or-cut-short', expression: all(mayBeEarly, isCovered(scope)) }],
     variables: [
       ...switchVariables,
       { name: 'isAsleep', expression: all('variables.isJudged', isAsleep) },
@@ -176,10 +172,7 @@ function stampPolicy(scope: SwitchScope): JsonObject {
     message: `lockwarden’s switch: ${what}`,
   });
   return {
-    matchConditions: [
-      { name: 'a-promise', expression: isPromise },
-      { name: 'covered', expression: isCovered(scope) },
-    ],
+    matchConditions: [{ name: 'evidence-touched', expression: all(mayFalsify, isCovered(scope)) }],
     variables: stampVariables,
     validations: [
       refuse(stripsTiming, 'renew time or duration of a held lock is removed while its holder stays'),
@@ -192,7 +185,7 @@ function stampPolicy(scope: SwitchScope): JsonObject {
 
 function guardPolicy({ username }: SwitchOptions): JsonObject {
   const isOwn = `request.userInfo.username == ${literal(username)}`;
-  const isSystem = `request.userInfo.username in ${JSON.stringify(collectors).replaceAll('"', "'")}`;
+  const isSystem = isIn('request.userInfo.username', collectors);
   return {
     validations: [
       {
@@ -203,13 +196,6 @@ function guardPolicy({ username }: SwitchOptions): JsonObject {
     ],
   };
 }
-
-/** Who deletes what belongs to something that is gone. */
-const collectors = [
-  'system:serviceaccount:kube-system:generic-garbage-collector',
-  'system:serviceaccount:kube-system:namespace-controller',
-  'system:kube-controller-manager',
-];
 
 function leases(operations: readonly string[]): JsonObject {
   return {
@@ -253,7 +239,7 @@ function meets({ names, excludeNames, exempt }: Terms): string {
   return all(
     names === null ? 'true' : matchesAny('request.name', names),
     not(matchesAny('request.name', excludeNames)),
-    not(isIn(`${user}.?username.orValue('')`, exempt.usernames)),
+    not(isIn(`${user}.?username.orValue('')`, [apiServer, ...exempt.usernames])),
     not(
       exempt.groups.length === 0
         ? 'false'
