@@ -270,7 +270,8 @@ test(
     const path = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/lockwarden-switch';
     const { body: whole } = await client.request({ method: 'GET', path });
     const contentType = 'application/merge-patch+json';
-    await client.request({ method: 'PATCH', path, contentType, body: { spec: { paramKind: null } } });
+    const spec = { paramKind: null, matchConditions: null, variables: null, validations: null };
+    await client.request({ method: 'PATCH', path, contentType, body: { spec } });
     await vi.waitFor(async () => {
       const { body } = await theirs.request({ method: 'GET', path });
       const mended = { ...objectAt({ body }, 'body'), spec: objectAt(whole, 'spec') };
