@@ -81,7 +81,14 @@ const controlPlane = await startControlPlane({ binaries });
 const client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
 const webhook = await startCountingWebhook();
 try {
-  const terms = { toleranceMs: 1_000, names: null, excludeNames: [], exempt: { usernames: [], groups: [] } };
+  const terms = {
+    toleranceMs: 1_000,
+    names: null,
+    excludeNames: [],
+    exempt: { usernames: [], groups: [] },
+    shortening: true,
+    stamps: true,
+  };
   const unguarded = ['bench-unguarded', 'bench-webhook', 'kube-system', 'lockwarden-system'];
   const own = await installSwitch(client, { unguarded, others: terms, classes: [] });
   await callFor(client, webhook.url, webhook.caBundle);

@@ -11,9 +11,12 @@ import { secondOf, type Interval } from '../core/time.ts';
 import { readLock } from '../locks/registry.ts';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../policy/api.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { protectionOf } from '../switch/protection.ts';
+import { switchScope } from '../switch/terms.ts';
 import { choiceOf } from './choice.ts';
 import { policiesInto } from './listed-policies.ts';
 import { lockNamed } from './lock-name.ts';
+import { switchStandsIn } from './switch-state.ts';
 
 /** What `explain` is told. */
 export interface ExplainOptions {
@@ -41,11 +44,18 @@ export async function explain(
   const lock: LockRef = { kind, namespace, name };
   const client = createKubeClient(config);
   try {
-    const [store, found] = await Promise.all([
-      policiesOf(client, namespace, options.lockwardenNamespace),
+    const { lockwardenNamespace } = options;
+    const [store, found, isThere] = await Promise.all([
+      policiesOf(client, namespace, lockwardenNamespace),
       readState(client, lock),
+      switchStandsIn(client, lockwardenNamespace),
     ]);
-    write(render(explainLock({ lock, ...found, effective: store.effectiveFor(lock) }), format));
+    const effective = store.effectiveFor(lock);
+    const scope = isThere === true ? switchScope(store, lockwardenNamespace) : null;
+    const word = protectionOf(lock, effective, scope);
+    // Only where it hangs on what could not be looked up.
+    const whileDown = isThere === null && lock.kind === 'Lease' && word === 'Nothing' ? 'Unknown' : word;
+    write(render(explainLock({ lock, ...found, effective, whileDown }), format));
     return 0;
   } finally {
     client.close();

@@ -12,6 +12,7 @@ import { recordOf } from '../core/stamps.ts';
 import { serverMs, type Interval } from '../core/time.ts';
 import { describePolicy } from '../policy/policy-ref.ts';
 import type { Effective, Field } from '../policy/effective.ts';
+import type { Protection } from '../switch/protection.ts';
 
 /** One value, and what set it. */
 export interface ExplainedValue {
@@ -44,6 +45,8 @@ export interface Explanation {
   readonly rules: readonly ExplainedRule[];
   readonly conflicts: readonly string[];
   readonly takeover: ExplainedTakeover | null;
+  /** What guards it while lockwarden is down; `Unknown` where that could not be looked up. */
+  readonly whileDown: Protection | 'Unknown';
 }
 
 /** What an explanation is made from. */
@@ -55,14 +58,15 @@ export interface Subject {
   readonly effective: Effective | null;
   /** Bounds on the API server's time, in Unix milliseconds. */
   readonly now: Interval;
+  readonly whileDown: Protection | 'Unknown';
 }
 
 const builtIn = 'built-in defaults';
 
 /** Explains. Total. */
-export function explain({ lock, state, effective, now }: Subject): Explanation {
+export function explain({ lock, state, effective, now, whileDown }: Subject): Explanation {
   const holder = state === null ? null : (recordOf(state)?.holder ?? null);
-  const about = { lock: describeLock(lock), exists: state !== null, holder };
+  const about = { lock: describeLock(lock), exists: state !== null, holder, whileDown };
   if (effective === null) {
     const nothing = { policies: [], values: [], rules: [], conflicts: [], takeover: null };
     return { ...about, guarded: false, ...nothing };

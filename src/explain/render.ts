@@ -1,6 +1,7 @@
 /** An explanation as people and programs read it. */
 import { stringify } from 'yaml';
 import { columns } from './columns.ts';
+import { protections } from '../switch/protection.ts';
 import type { Explanation } from './explanation.ts';
 
 /** How to print. */
@@ -19,7 +20,7 @@ export function render(explanation: Explanation, format: OutputFormat): string {
 }
 
 function table(explanation: Explanation): string {
-  const { lock, guarded, policies, values, rules, conflicts } = explanation;
+  const { lock, guarded, policies, values, rules, conflicts, whileDown } = explanation;
   if (!guarded) return `${lock} is not guarded: neither the built-in defaults nor a policy covers it.\n`;
   const rows = (header: readonly string[], body: readonly (readonly string[])[]): string =>
     columns([header, ...body]);
@@ -29,6 +30,7 @@ function table(explanation: Explanation): string {
     policies.length === 0
       ? 'No policy covers it: the built-in defaults hold.'
       : `Policies, the most specific last: ${policies.join(', ')}.`,
+    `While lockwarden is down: ${whileDown}${whileDown === 'Unknown' ? '' : `, ${protections[whileDown]}`}.`,
     ...conflicts.map((conflict) => `Conflict: ${conflict}.`),
     '',
     rows(

@@ -10,6 +10,7 @@ import type { ConfigurationOptions } from '../kube/webhook-configuration.ts';
 import { callClasses, unnamedNotLocks } from '../policy/classes.ts';
 import type { Effective } from '../policy/effective.ts';
 import { PolicyStore } from '../policy/store.ts';
+import { protectionOf } from '../switch/protection.ts';
 import { switchScope, type SwitchScope } from '../switch/terms.ts';
 import { PolicyStatusKeeper } from './policy-status.ts';
 import { PolicyWatch, type WatchedKind } from './policy-watch.ts';
@@ -25,6 +26,8 @@ export interface GuardPoliciesOptions {
   readonly nowMs: () => number;
   /** Whether this replica leads, and so owns the statuses. */
   readonly leads: () => boolean;
+  /** Whether the switch is in the cluster, as far as is known. */
+  readonly standsIn: () => boolean;
   readonly onSynced: (kind: WatchedKind) => void;
   /** Called when the API server may have to call otherwise than before: soon after a change, once for many. */
   readonly onChange: () => void;
@@ -45,10 +48,14 @@ export class GuardPolicies {
   #settling: NodeJS.Timeout | null = null;
 
   constructor(options: GuardPoliciesOptions) {
-    const { client, clock, logger, ownNamespace, locks, nowMs, leads, onSynced } = options;
+    const { client, clock, logger, ownNamespace, locks, nowMs, leads, standsIn, onSynced } = options;
     this.#options = options;
     this.#store = new PolicyStore(ownNamespace);
-    this.#keeper = new PolicyStatusKeeper({ client, store: this.#store, logger, locks, nowMs, leads });
+    this.#keeper = new PolicyStatusKeeper({
+      ...{ client, store: this.#store, logger, locks, nowMs, leads },
+      protectionOf: (lock, effective) =>
+        protectionOf(lock, effective, standsIn() ? this.switchScope() : null),
+    });
     this.#watch = new PolicyWatch({
       client,
       clock,

@@ -475,6 +475,8 @@ export class Guard {
       locks: (): Iterable<LockRef> => this.#memories.locks(),
       nowMs: () => this.#nowMs() ?? clock.wallMs(),
       leads: () => this.#replica.leads,
+      // What others write is taken to be there.
+      standsIn: () => this.#config.standIn && (this.#switch?.standsIn ?? true),
       onSynced: (kind) => {
         this.#synced(kind);
       },

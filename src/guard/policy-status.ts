@@ -14,9 +14,10 @@ import type { Logger } from '../kube/ports.ts';
 import type { WatchedObject } from '../kube/resource.ts';
 import { clusterLockPolicy, type PolicyStatus } from '../policy/api.ts';
 import { describePolicy, type PolicyRef } from '../policy/policy-ref.ts';
-import type { Conflict } from '../policy/effective.ts';
+import type { Conflict, Effective } from '../policy/effective.ts';
 import { statusOf, statusPath } from '../policy/status.ts';
 import type { PolicyStore, StoredPolicy } from '../policy/store.ts';
+import type { Protection } from '../switch/protection.ts';
 
 /** What the keeper needs. */
 export interface PolicyStatusOptions {
@@ -26,6 +27,8 @@ export interface PolicyStatusOptions {
   readonly locks: () => Iterable<LockRef>;
   /** Unix milliseconds; the API server's time where it is known. */
   readonly nowMs: () => number;
+  /** What guards a lock while lockwarden is down. */
+  readonly protectionOf: (lock: LockRef, effective: Effective) => Protection;
   /** Whether this replica leads now. Default: it does. */
   readonly leads?: () => boolean;
 }
@@ -94,21 +97,13 @@ export class PolicyStatusKeeper {
   }
 
   async #count(): Promise<ReadonlyMap<string, Matched>> {
-    const { store, locks } = this.#options;
+    const { store, locks, protectionOf } = this.#options;
     const matched = new Map<string, Matched>();
     let counted = 0;
     // NB: a copy, since what is renewed between two batches moves to the end, and would be met again.
     for (const lock of [...locks()]) {
       const effective = store.effectiveFor(lock);
-      for (const ref of effective?.policies ?? []) {
-        const known = matched.get(describePolicy(ref)) ?? {
-          locks: 0,
-          conflicts: new Map<string, Conflict>(),
-        };
-        const conflicts = effective?.conflicts.filter(({ between }) => between.includes(ref)) ?? [];
-        for (const conflict of conflicts) known.conflicts.set(conflict.field, conflict);
-        matched.set(describePolicy(ref), { ...known, locks: known.locks + 1 });
-      }
+      if (effective !== null) addTo(matched, effective, protectionOf(lock, effective));
       counted += 1;
       if (counted % batch === 0) await new Promise(setImmediate);
     }
@@ -151,7 +146,8 @@ export class PolicyStatusKeeper {
   ): PolicyStatus {
     const now = `${new Date(this.#options.nowMs()).toISOString().slice(0, 19)}Z`;
     const conflicts = [...(matched?.conflicts.values() ?? [])];
-    return statusOf({ policy, locksMatched: matched?.locks ?? 0, rejections, conflicts }, before, now);
+    const { locks: locksMatched = 0, whileDown = {} } = matched ?? {};
+    return statusOf({ policy, locksMatched, rejections, conflicts, whileDown }, before, now);
   }
 
   /** What was refused while the write was under way is for the next one. */
@@ -163,8 +159,23 @@ export class PolicyStatusKeeper {
 }
 
 interface Matched {
-  readonly locks: number;
+  locks: number;
   readonly conflicts: Map<string, Conflict>;
+  /** How many of them are guarded by what while lockwarden is down. */
+  readonly whileDown: Partial<Record<Protection, number>>;
+}
+
+/** Counts a lock for each policy that covers it. */
+function addTo(matched: Map<string, Matched>, effective: Effective, protection: Protection): void {
+  for (const ref of effective.policies) {
+    const key = describePolicy(ref);
+    const known: Matched = matched.get(key) ?? { locks: 0, conflicts: new Map(), whileDown: {} };
+    const conflicts = effective.conflicts.filter(({ between }) => between.includes(ref));
+    for (const conflict of conflicts) known.conflicts.set(conflict.field, conflict);
+    known.locks += 1;
+    known.whileDown[protection] = (known.whileDown[protection] ?? 0) + 1;
+    matched.set(key, known);
+  }
 }
 
 /** NB: keys in the order of `statusOf`, so that equal statuses are equal texts. */

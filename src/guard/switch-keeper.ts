@@ -70,10 +70,16 @@ export class SwitchKeeper implements Errand {
   #watches: readonly Watch[] = [];
   /** What was wanted when all was as it should be, as JSON; null: something may have changed in the cluster since. */
   #settled: string | null = null;
+  #standsIn = false;
 
   constructor(options: SwitchKeeperOptions) {
     this.#options = options;
     this.#sleep = options.sleep ?? timerSleep;
+  }
+
+  /** Whether all objects were as they should be when they were last looked at, and validate something. */
+  get standsIn(): boolean {
+    return this.#standsIn;
   }
 
   /** Something has changed: look now. */
@@ -128,6 +134,7 @@ export class SwitchKeeper implements Errand {
       return idle;
     } catch (error) {
       this.#settled = null;
+      this.#standsIn = false;
       return term.signal.aborted ? { ms: 0, wakes: true } : this.#failed(error);
     }
   }
@@ -156,6 +163,7 @@ export class SwitchKeeper implements Errand {
       if (outcome === 'written') written.push(describeObject(object));
     }
     if (written.length > 0) this.#options.logger.info({ written }, 'switch written');
+    this.#standsIn = missing.length === 0 && !isInert(desired);
     if (missing.length === 0) this.#told = null;
     else this.#tell('switch missing', { missing, reason: missingReason });
   }

@@ -304,7 +304,7 @@ const status = z
     conditions: z
       .array(
         z.object({
-          type: z.string().max(316).describe('Ready, Conflicted or Invalid.'),
+          type: z.string().max(316).describe('Ready, Conflicted, Invalid or StandIn.'),
           status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
           observedGeneration: z.int().min(0).optional().describe('The generation it was seen at.'),
           lastTransitionTime: z.string().meta({ format: 'date-time' }).describe('Since when.'),

@@ -11,6 +11,8 @@ export interface StatusFacts {
   readonly rejections: number;
   /** Those that the policy is part of. */
   readonly conflicts: readonly Conflict[];
+  /** How many of its locks are guarded by what while lockwarden is down, by a word for each. */
+  readonly whileDown: Readonly<Partial<Record<string, number>>>;
 }
 
 type Conditions = NonNullable<PolicyStatus['conditions']>;
@@ -27,7 +29,7 @@ const conflictsTold = 5;
  */
 export function statusOf(facts: StatusFacts, before: PolicyStatus, now: string): PolicyStatus {
   const observedGeneration = facts.policy.generation;
-  const conditions = [ready(facts), invalid(facts), conflicted(facts)].map((condition) => {
+  const conditions = [ready(facts), invalid(facts), conflicted(facts), standIn(facts)].map((condition) => {
     const known = before.conditions?.find(({ type }) => type === condition.type);
     const lastTransitionTime = known?.status === condition.status ? known.lastTransitionTime : now;
     return { ...condition, observedGeneration, lastTransitionTime };
@@ -77,6 +79,19 @@ function conflicted({ policy, conflicts }: StatusFacts): Condition {
     return `${field}: ${others.join(', ')} is as specific and disagrees; what ${describePolicy(winner)} says holds`;
   });
   return { type: 'Conflicted', status: 'True', reason: 'EquallySpecific', message: told.join('; ') };
+}
+
+/** What guards the policy's locks while lockwarden is down; the reason is one word, where it is the same for all. */
+function standIn({ whileDown }: StatusFacts): Condition {
+  const counts = Object.entries(whileDown).sort(([a], [b]) => (a < b ? -1 : 1));
+  const [first] = counts;
+  const type = 'StandIn';
+  if (first === undefined)
+    return { type, status: 'Unknown', reason: 'NoLocks', message: 'there is no lock that the policy covers' };
+  const reason = counts.length === 1 ? first[0] : 'Mixed';
+  const status = 'Nothing' in whileDown ? 'False' : 'True';
+  const each = counts.map(([word, locks]) => `${word} for ${String(locks)}`).join(', ');
+  return { type, status, reason, message: `while lockwarden is down, its locks are guarded by: ${each}` };
 }
 
 /** Path of a policy's status. */

@@ -149,7 +149,19 @@ function takeoverPolicy(scope: SwitchScope): JsonObject {
       ...switchVariables,
       { name: 'isAsleep', expression: all('variables.isJudged', isAsleep) },
       { name: 'isEarly', expression: all(not('variables.isAsleep'), isEarly(toleranceIn(scope))) },
-      { name: 'isRefused', expression: all('variables.isEarly', any('variables.takes', isByAnother)) },
+      {
+        name: 'isRefused',
+        expression: all(
+          'variables.isEarly',
+          any(
+            'variables.takes',
+            all(
+              isByAnother,
+              isCovered(scope, ({ shortening }) => shortening),
+            ),
+          ),
+        ),
+      },
     ],
     validations: [
       {
@@ -172,7 +184,15 @@ function stampPolicy(scope: SwitchScope): JsonObject {
     message: `lockwarden’s switch: ${what}`,
   });
   return {
-    matchConditions: [{ name: 'evidence-touched', expression: all(mayFalsify, isCovered(scope)) }],
+    matchConditions: [
+      {
+        name: 'evidence-touched',
+        expression: all(
+          mayFalsify,
+          isCovered(scope, ({ stamps }) => stamps),
+        ),
+      },
+    ],
     variables: stampVariables,
     validations: [
       refuse(stripsTiming, 'renew time or duration of a held lock is removed while its holder stays'),
@@ -225,11 +245,19 @@ function sentence(what: string, promise: string): string {
 
 const namespace = 'request.namespace';
 
-/** Whether the switch stands in for the lock and its requester: whatever the bindings say, for policies and bindings are not written at once. */
-function isCovered({ unguarded, others, classes }: SwitchScope): string {
+/**
+ * Whether the switch stands in for the lock and its requester: whatever the bindings say, for policies and bindings are not written at
+ * once. With `asks`, only where the terms ask for it.
+ */
+function isCovered(
+  { unguarded, others, classes }: SwitchScope,
+  asks: (terms: Terms) => boolean = () => true,
+): string {
   const listed = classes.flatMap((each) => each.namespaces);
-  const ofClasses = classes.map(({ namespaces: names, terms }) => all(isIn(namespace, names), meets(terms)));
-  const ofOthers = others === null ? [] : [all(not(isIn(namespace, listed)), meets(others))];
+  const ofClasses = classes
+    .filter(({ terms }) => asks(terms))
+    .map(({ namespaces: names, terms }) => all(isIn(namespace, names), meets(terms)));
+  const ofOthers = others === null || !asks(others) ? [] : [all(not(isIn(namespace, listed)), meets(others))];
   const either = [...ofClasses, ...ofOthers];
   return either.length === 0 ? 'false' : all(not(isIn(namespace, unguarded)), any(...either));
 }

@@ -3,8 +3,11 @@
  * since the API server can tell locks apart by nothing else. Where policies disagree about a name the milder terms hold: the switch
  * refuses nothing that lockwarden itself would let pass.
  */
+import type { LockRef } from '../core/lock.ts';
+import type { Reason } from '../core/reasons.ts';
 import type { Settings } from '../core/settings.ts';
 import { notLocks, takesByPriority, unguardedNamespaces } from '../policy/built-in.ts';
+import { matchesPattern } from '../policy/pattern.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PolicyStore } from '../policy/store.ts';
 
@@ -18,6 +21,10 @@ export interface Terms {
   readonly excludeNames: readonly string[];
   /** Requesters whom it never refuses. */
   readonly exempt: Settings['exempt'];
+  /** Whether it also refuses that another cuts a lease short (`ForeignRelease`). */
+  readonly shortening: boolean;
+  /** Whether it keeps the evidence (`StrippedTiming`, `EvidenceTampered`). */
+  readonly stamps: boolean;
 }
 
 /** Terms and the namespaces that they hold for. */
@@ -69,6 +76,16 @@ export function switchScope(store: PolicyStore, ownNamespace: string): SwitchSco
   };
 }
 
+/** Whether the switch stands in for a lock. */
+export function standsInFor({ unguarded, others, classes }: SwitchScope, lock: LockRef): boolean {
+  if (lock.kind !== 'Lease' || unguarded.includes(lock.namespace)) return false;
+  const own = classes.find(({ namespaces }) => namespaces.includes(lock.namespace));
+  const terms = own?.terms ?? others;
+  if (terms === null) return false;
+  const matches = (pattern: string): boolean => matchesPattern(pattern, lock.name);
+  return (terms.names?.some(matches) ?? true) && !terms.excludeNames.some(matches);
+}
+
 /** Terms for the Leases of a namespace; null: the switch stands in for none of them. */
 function termsIn(store: PolicyStore, namespace: string): Terms | null {
   const policies = store.policiesFor(namespace).filter(({ scope }) => scope.kinds.includes('Lease'));
@@ -83,6 +100,10 @@ function termsIn(store: PolicyStore, namespace: string): Terms | null {
     ...named.map((policy) => probe(store, namespace, policy)),
   ];
   const lowering = named.filter((policy) => !raising.includes(policy));
+  const denied = (...rules: readonly Reason[]): boolean =>
+    settings
+      .filter((each) => each !== null && refuses(each))
+      .every((each) => rules.every((rule) => each?.enforcement[rule] === 'Deny'));
   return {
     toleranceMs: Math.max(...settings.map((each) => each?.toleranceMs ?? 0)),
     names: isBaseDenied ? null : raising.flatMap(({ scope }) => scope.patterns.names ?? ['*']).sort(),
@@ -95,6 +116,8 @@ function termsIn(store: PolicyStore, namespace: string): Terms | null {
       usernames: union(settings.map((each) => each?.exempt.usernames ?? [])),
       groups: union(settings.map((each) => each?.exempt.groups ?? [])),
     },
+    shortening: denied('ForeignRelease'),
+    stamps: denied('StrippedTiming', 'EvidenceTampered'),
   };
 }
 

@@ -23,6 +23,8 @@ const scope: SwitchScope = {
     names: null,
     excludeNames: ['left-out', 'known-*'],
     exempt: { usernames: [], groups: ['break-glass'] },
+    shortening: true,
+    stamps: true,
   },
   classes: [],
 };

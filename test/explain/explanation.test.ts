@@ -27,10 +27,25 @@ function explained(
   });
   const now = at(t0 + afterMs);
   if (now === null) throw new Error('a present is needed');
-  return explain({ lock: about, state, effective, now });
+  return explain({ lock: about, state, effective, now, whileDown: 'Switch' });
 }
 
 describe('explain', () => {
+  it('says in a word what guards the lock while lockwarden is down', () => {
+    const told = explained([]);
+    expect(told.whileDown).toBe('Switch');
+    const words = [
+      'Switch, the API server refuses',
+      'Closed, a policy fails closed',
+      'Nothing, whoever may',
+      'Unknown.',
+    ];
+    for (const [index, whileDown] of (['Switch', 'Closed', 'Nothing', 'Unknown'] as const).entries())
+      expect(render({ ...told, whileDown }, 'table')).toContain(
+        `While lockwarden is down: ${words[index] ?? ''}`,
+      );
+  });
+
   it('names the source of each value and each rule', () => {
     const policies = [
       cluster('wide', { deletion: 'Deny', rules: [{ reason: 'StaleRenewTime', enforcement: 'Warn' }] }),

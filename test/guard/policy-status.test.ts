@@ -58,6 +58,7 @@ beforeEach(() => {
     locks: () => [...locks, { kind: 'Lease', namespace: 'other', name: 'c' }],
     nowMs: () => nowMs,
     leads: () => isLeader(),
+    protectionOf: ({ name }) => (name === 'a' ? 'Switch' : 'Nothing'),
   });
   observe({});
 });
@@ -72,6 +73,7 @@ describe('PolicyStatusKeeper', () => {
         body: { metadata: { resourceVersion: '7' } },
       },
     ]);
+    expect(JSON.stringify(statusWritten())).toContain('Nothing for 1, Switch for 1');
     expect(statusWritten()).toMatchObject({ observedGeneration: 1, locksMatched: 2, rejections: 0 });
     expect(JSON.stringify(statusWritten())).toContain('2026-03-01T12:00:00Z');
   });

@@ -11,6 +11,7 @@ const good: StatusFacts = {
   locksMatched: 3,
   rejections: 1,
   conflicts: [],
+  whileDown: { Switch: 3 },
 };
 const faults = [{ field: 'spec.tolerance', why: 'at most 10s' }];
 const earlier = '2026-01-01T00:00:00Z';
@@ -29,6 +30,7 @@ describe('statusOf', () => {
       Ready: 'True InForce',
       Invalid: 'False Valid',
       Conflicted: 'False Undisputed',
+      StandIn: 'True Switch',
     });
     expect(statusOf(good, {}, now)).toMatchObject({ observedGeneration: 2, locksMatched: 3, rejections: 1 });
   });
@@ -51,6 +53,22 @@ describe('statusOf', () => {
     expect(conditions({ ...good, policy: { ...good.policy, inForce: null, faults } })).toMatchObject({
       Ready: 'False Invalid',
     });
+  });
+
+  it.each([
+    [{ Closed: 2 }, 'True Closed', 'while lockwarden is down, its locks are guarded by: Closed for 2'],
+    [{ Nothing: 1 }, 'False Nothing', 'while lockwarden is down, its locks are guarded by: Nothing for 1'],
+    [
+      { Switch: 2, Nothing: 1 },
+      'False Mixed',
+      'while lockwarden is down, its locks are guarded by: Nothing for 1, Switch for 2',
+    ],
+    [{}, 'Unknown NoLocks', 'there is no lock that the policy covers'],
+  ])('tells in a word what guards its locks while lockwarden is down: %j', (whileDown, word, message) => {
+    const facts = { ...good, whileDown };
+    expect(conditions(facts)).toMatchObject({ StandIn: word });
+    const standIn = statusOf(facts, {}, now).conditions?.find(({ type }) => type === 'StandIn');
+    expect(standIn?.message).toBe(message);
   });
 
   it('tells both of two that disagree, and which holds', () => {

@@ -35,7 +35,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'config',
     'errors',
   ],
-  explain: ['core', 'policy'],
+  explain: ['core', 'policy', 'switch'],
   switch: ['core', 'policy', 'kube'],
   'certs-report': ['core', 'certs', 'replica', 'kube'],
   yaml: ['policy'],

@@ -125,7 +125,14 @@ describe('the switch', () => {
 });
 
 function objectTerms(): NonNullable<SwitchScope['others']> {
-  return { toleranceMs: 1_000, names: null, excludeNames: [], exempt: { usernames: [], groups: [] } };
+  return {
+    toleranceMs: 1_000,
+    names: null,
+    excludeNames: [],
+    exempt: { usernames: [], groups: [] },
+    shortening: true,
+    stamps: true,
+  };
 }
 
 describe('manifests/base/switch.yaml', () => {

@@ -15,6 +15,8 @@ const byDefault = {
   names: null,
   excludeNames: [],
   exempt: { usernames: [], groups: [] },
+  shortening: true,
+  stamps: true,
 };
 
 function scopeWith(...policies: readonly [PolicyRef, object][]): SwitchScope {
@@ -161,6 +163,22 @@ describe('the milder terms hold', () => {
       [ofTeam('q'), { match: { names: ['orders'] }, exempt: { users: ['a'] } }],
     );
     expect(inTeam(scope)?.exempt).toEqual({ usernames: ['a', 'z'], groups: ['sre'] });
+  });
+
+  it('that does not refuse a foreign release, or tampering, has the switch not refuse it either', () => {
+    const only = (reason: string) => ({ rules: [{ reason, enforcement: 'Warn' }] });
+    expect(inTeam(scopeWith([ofTeam('p'), only('ForeignRelease')]))).toMatchObject({
+      shortening: false,
+      stamps: true,
+    });
+    expect(inTeam(scopeWith([ofTeam('p'), only('StrippedTiming')]))).toMatchObject({
+      shortening: true,
+      stamps: false,
+    });
+    expect(inTeam(scopeWith([ofTeam('p'), only('EvidenceTampered')]))).toMatchObject({
+      shortening: true,
+      stamps: false,
+    });
   });
 
   it('where something is built in: locks that are none, and Istio’s', () => {
