@@ -376,16 +376,17 @@ export class Guard {
       clock,
       logger: log,
       isAlone: this.#config.election === null,
-      desired: (username) => this.#desiredSwitch(username),
+      desired: () => this.#desiredSwitch(),
     });
   }
 
   /** What stands in for lockwarden; null before it is asked itself, and knows for which locks. */
-  #desiredSwitch(username: string): readonly JsonObject[] | null {
+  #desiredSwitch(): ((username: string) => readonly JsonObject[]) | null {
     const { namespace: ownNamespace, standIn } = this.#config;
-    if (!standIn) return inertObjects(ownNamespace);
+    if (!standIn) return () => inertObjects(ownNamespace);
     if (!this.#isRegistered || !this.#caches.state.ready) return null;
-    return switchObjects({ scope: this.#policies.switchScope(), ownNamespace, username });
+    const scope = this.#policies.switchScope();
+    return (username) => switchObjects({ scope, ownNamespace, username });
   }
 
   #createCanary(): Canary {

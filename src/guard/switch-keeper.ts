@@ -25,8 +25,8 @@ export interface SwitchKeeperOptions {
   readonly logger: Logger;
   /** Whether the objects live with this process. */
   readonly isAlone: boolean;
-  /** The objects that are wanted now, for lockwarden's user name; null: none, yet. */
-  readonly desired: (username: string) => readonly JsonObject[] | null;
+  /** The objects that are wanted now, by lockwarden's user name; null: none, yet, and nothing is asked. */
+  readonly desired: () => ((username: string) => readonly JsonObject[]) | null;
   readonly sleep?: Sleep;
 }
 
@@ -124,9 +124,11 @@ export class SwitchKeeper implements Errand {
 
   async #look(term: Term): Promise<Pause> {
     try {
-      const desired = this.#options.desired(await this.#ownName());
+      const desiredBy = this.#options.desired();
+      if (desiredBy === null) return idle;
+      const desired = desiredBy(await this.#ownName(term.signal));
       const wanted = JSON.stringify(desired);
-      if (desired === null || wanted === this.#settled) return idle;
+      if (wanted === this.#settled) return idle;
       this.#settled = wanted;
       await this.#keepAll(desired, term);
       this.#watch(desired);
@@ -140,13 +142,14 @@ export class SwitchKeeper implements Errand {
   }
 
   /** lockwarden's user name, as the API server has it. */
-  async #ownName(): Promise<string> {
+  async #ownName(signal: AbortSignal): Promise<string> {
     if (this.#username !== null) return this.#username;
     const kind = 'SelfSubjectReview';
     const { body } = await this.#options.client.request({
       method: 'POST',
       path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
       body: { apiVersion: 'authentication.k8s.io/v1', kind },
+      signal,
     });
     const username = stringAt(objectAt(objectAt(body, 'status'), 'userInfo'), 'username');
     if (username === '') throw new KubeError('malformed', 'the API server does not say who this is');
@@ -170,7 +173,7 @@ export class SwitchKeeper implements Errand {
 
   async #keep(object: JsonObject, inert: boolean, term: Term): Promise<'kept' | 'written' | 'missing'> {
     const { isAlone } = this.#options;
-    const found = await this.#read(object);
+    const found = await this.#read(object, term.signal);
     const wanted = JSON.stringify(object);
     if (found === null) {
       this.#applied.delete(pathOf(object));
@@ -205,7 +208,7 @@ export class SwitchKeeper implements Errand {
     this.#lastRepairAt = now;
   }
 
-  async #read(object: JsonObject, signal?: AbortSignal): Promise<JsonObject | null> {
+  async #read(object: JsonObject, signal: AbortSignal): Promise<JsonObject | null> {
     try {
       const { body } = await this.#options.client.request({ method: 'GET', path: pathOf(object), signal });
       return objectAt({ body }, 'body');

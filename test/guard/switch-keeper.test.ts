@@ -28,7 +28,7 @@ beforeEach(async () => {
     logger,
     sleep: time.sleep,
     isAlone: true,
-    desired: (username) => switchObjects({ scope, ownNamespace, username }),
+    desired: () => (username) => switchObjects({ scope, ownNamespace, username }),
   });
   const { signal } = ending;
   running = keeper.run({ signal, fence: 0, guard: () => undefined, remainingMs: () => 1_000 });
