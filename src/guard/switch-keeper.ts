@@ -61,6 +61,8 @@ export class SwitchKeeper implements Errand {
   readonly #failures = new Backoff();
   readonly #fights = new Backoff({ capMs: fightCapMs });
   #awake = new AbortController();
+  /** The terms so far, one after another. */
+  #running = Promise.resolve();
   #username: string | null = null;
   /** What the API server is known to have been given, by path, as JSON. */
   readonly #applied = new Map<string, string>();
@@ -88,7 +90,12 @@ export class SwitchKeeper implements Errand {
   }
 
   /** Goes on until the term ends, and never rejects. */
-  async run(term: Term): Promise<void> {
+  run(term: Term): Promise<void> {
+    this.#running = this.#running.then(() => this.#keepFor(term));
+    return this.#running;
+  }
+
+  async #keepFor(term: Term): Promise<void> {
     while (!term.signal.aborted) {
       // INVARIANT: a new controller before the look, so that no change falls between looking and sleeping.
       this.#awake = new AbortController();
@@ -103,13 +110,14 @@ export class SwitchKeeper implements Errand {
   }
 
   /**
-   * After `run`: deletes what this process, or another that was alone, has made, bindings first; what manifests have made it leaves
+   * Once `run` has ended: deletes what this process, or another that was alone, has made, bindings first; what manifests have made it leaves
    * inert.
    *
    * @throws KubeError
    */
   async remove(signal: AbortSignal): Promise<void> {
     const { isAlone } = this.#options;
+    await this.#running;
     // Whoever was not let read them has made none.
     if (!isAlone || this.#applied.size === 0) return;
     for (const object of inertObjects('').toReversed()) {

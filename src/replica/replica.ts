@@ -279,7 +279,10 @@ export class Replica {
       logger,
     });
     try {
-      await Promise.all([this.#duties.run(term), this.#options.errand?.run(term)]);
+      const errand = this.#options.errand?.run(term);
+      await this.#duties.run(term);
+      // Whoever leads others gives leadership back when nothing of it goes on; alone, the registration goes first.
+      if (this.#leadership !== null) await errand;
     } finally {
       this.#duties = null;
       this.#plan = null;

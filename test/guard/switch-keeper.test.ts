@@ -62,6 +62,7 @@ describe('the keeper of the switch', () => {
   it('tells once of an API server without ValidatingAdmissionPolicies, and asks again each minute', async () => {
     const told = await refusedTwice(404, '404 page not found');
     expect(told.filter((line) => line.includes('switch not available'))).toHaveLength(1);
+    ending.abort();
     // There is nothing to take away either.
     await keeper.remove(new AbortController().signal);
     expect(server.waiting).toBe(0);
