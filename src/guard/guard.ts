@@ -10,7 +10,7 @@ import { serverMs } from '../core/time.ts';
 import { messageOf } from '../errors.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { clusterIdentity } from '../kube/cluster-identity.ts';
-import { EventRecorder } from '../kube/event-recorder.ts';
+import type { EventRecorder } from '../kube/event-recorder.ts';
 import type { JsonObject } from '../kube/json.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { timerSleep } from '../kube/ports.ts';
@@ -31,6 +31,7 @@ import { Caches, usefulPatienceMs } from './caches.ts';
 import type { Canary } from './canary.ts';
 import { createEdge } from './edge.ts';
 import { guardCanary } from './guard-canary.ts';
+import { guardEvents } from './guard-events.ts';
 import { GuardPolicies } from './guard-policies.ts';
 import type { GuardLease } from './guard-lease.ts';
 import { guardReadApi } from './guard-read-api.ts';
@@ -141,8 +142,9 @@ export class Guard {
     this.#health = createHealthServer(this.readiness, this.#metrics.registry);
     this.#policies = this.#createPolicies();
     this.#watches = this.#createWatches();
-    this.#events = this.#createEvents();
-    this.#lockEvents = this.#createEvents();
+    const events = { client: this.#client, replicaName: config.replicaName, metrics: this.#metrics };
+    this.#events = guardEvents({ ...events, ...ports, nowMs: () => this.#nowMs() });
+    this.#lockEvents = guardEvents({ ...events, ...ports, nowMs: () => this.#nowMs() });
     this.#reviews = this.#createReviews();
     this.#edge = this.#createEdge();
     this.#switch = config.generatePolicies ? this.#createSwitch() : null;
@@ -281,19 +283,6 @@ export class Guard {
       readiness: this.readiness,
       clock,
       log,
-    });
-  }
-
-  #createEvents(): EventRecorder {
-    const { clock, log } = this.#ports;
-    return new EventRecorder(this.#client, {
-      instance: this.#config.replicaName,
-      clock,
-      nowMs: () => this.#nowMs() ?? clock.wallMs(),
-      logger: log,
-      onDrop: (cause) => {
-        this.#metrics.eventsDropped.inc({ cause });
-      },
     });
   }
 

@@ -46,6 +46,7 @@ describe('statusOf', () => {
       },
       { type: 'Invalid', status: 'True', reason: 'FieldInvalid', message: 'spec.tolerance: at most 10s' },
       { type: 'Conflicted', status: 'False' },
+      { type: 'StandIn', status: 'True' },
     ]);
   });
 
@@ -87,7 +88,7 @@ describe('statusOf', () => {
     const times = Object.fromEntries(
       (after.conditions ?? []).map((each) => [each.type, each.lastTransitionTime]),
     );
-    expect(times).toEqual({ Ready: now, Invalid: now, Conflicted: earlier });
+    expect(times).toEqual({ Ready: now, Invalid: now, Conflicted: earlier, StandIn: earlier });
   });
 
   it('is what the schema says', () => {

@@ -104,10 +104,9 @@ describe('the switch', () => {
     const [takeovers, , , ofTakeovers] = objectsOf();
     for (const namespace of ['kube-system', ownNamespace]) {
       expect(JSON.stringify(specOf(ofTakeovers ?? {})['matchResources'])).toContain(namespace);
-      const covered = arrayAt(specOf(takeovers ?? {}), 'matchConditions').find(
-        (each) => stringAt(each, 'name') === 'covered',
-      );
-      expect(stringAt(covered, 'expression')).toContain(`'${namespace}'`);
+      const [condition, ...others] = arrayAt(specOf(takeovers ?? {}), 'matchConditions');
+      expect(others).toEqual([]);
+      expect(stringAt(condition, 'expression')).toContain(`'${namespace}'`);
     }
   });
 
