@@ -12,7 +12,7 @@ import { ClusterAuthority, configurationPath } from '../conformance/support/auth
 import { Load } from '../conformance/support/load.ts';
 import { Applier } from '../conformance/support/manifests.ts';
 import { runLockwarden, untilCalled } from '../conformance/support/serve-process.ts';
-import { KindCluster, ownNamespace } from './support/cluster.ts';
+import { KindCluster, ownNamespace, replicaSelector } from './support/cluster.ts';
 import { candidates, holderOf, impatient, rogue } from './support/electors.ts';
 
 /** LIMIT: what takes seconds on an idle machine takes ten times that where a whole cluster has two cores. */
@@ -296,6 +296,54 @@ describe('beside others', () => {
     await untilCalled(cluster.client);
   });
 
+  test('with no replica left, the API server stands in: thefts are refused, failover works, and nobody else notices', async () => {
+    const holder = await holderOf(cluster, elections, lock);
+    await cluster.kubectl('-n', ownNamespace, 'scale', 'deployment/lockwarden', '--replicas=0');
+    await cluster.kubectl(
+      ...['-n', ownNamespace, 'delete', 'pods', '-l', replicaSelector, '--grace-period=0', '--force'],
+    );
+    const awakeMs = await untilStoodIn();
+    await cluster.kubectl('-n', elections, 'delete', 'pod', holder, '--grace-period=0', '--force');
+    await vi.waitFor(async () => {
+      const next = await holderOf(cluster, elections, lock);
+      expect(['', holder]).not.toContain(next);
+      // While they elect, nobody steals.
+      expect(await theft()).toContain(ofSwitch);
+    }, takeover);
+    await cluster.kubectl('-n', ownNamespace, 'scale', 'deployment/lockwarden', '--replicas=2');
+    await cluster.untilRolledOut();
+    await untilCalled(cluster.client);
+    await vi.waitFor(async () => {
+      expect(await theft()).toContain('admission webhook');
+      const logs = await cluster.kubectl('-n', ownNamespace, 'logs', '-l', replicaSelector, '--tail=-1');
+      expect(logs).toContain('switch stood watch');
+    }, patience);
+    console.log(`kind: the switch woke ${(awakeMs / 1_000).toFixed(1)} s after the last replica was killed`);
+  });
+
+  test('cut off from the API server by a NetworkPolicy, the same', async () => {
+    const rules = await cluster.kubectl('-n', ownNamespace, 'get', 'networkpolicy/lockwarden', '-o', 'json');
+    const { ingress } = objectAt(JSON.parse(rules), 'spec');
+    const patch = (spec: object): Promise<string> =>
+      cluster.kubectl(
+        ...['-n', ownNamespace, 'patch', 'networkpolicy/lockwarden', '--type=merge'],
+        `--patch=${JSON.stringify({ spec })}`,
+      );
+    await patch({ ingress: [] });
+    let awakeMs: number;
+    try {
+      awakeMs = await untilStoodIn();
+    } finally {
+      await patch({ ingress });
+    }
+    await untilCalled(cluster.client);
+    await vi.waitFor(async () => {
+      expect(await theft()).toContain('admission webhook');
+    }, patience);
+    await cluster.untilRolledOut();
+    console.log(`kind: the switch woke ${(awakeMs / 1_000).toFixed(1)} s after the webhook was cut off`);
+  });
+
   test('uninstalled while its replicas live, it leaves nothing behind, and can be installed again', async () => {
     const overlay = join(stateFolder, 'overlay');
     const holder = await holderOf(cluster, elections, lock);
@@ -303,7 +351,7 @@ describe('beside others', () => {
     const left = await cluster.kubectl(
       ...[
         'get',
-        'validatingwebhookconfigurations,validatingadmissionpolicies,clusterroles,crds',
+        'validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,crds',
         '-o',
         'name',
       ],
@@ -323,6 +371,24 @@ describe('beside others', () => {
     expect(await controlPlaneElections()).toEqual(controlPlane);
   });
 });
+
+const ofSwitch = 'lockwarden is down';
+let thefts = 0;
+
+/** What is said to a thief; empty: he may. */
+async function theft(): Promise<string> {
+  thefts += 1;
+  return (await failureOf(steal(`${elections}/stolen-${String(thefts)}`)))?.message ?? '';
+}
+
+/** Resolves once the API server refuses thefts in lockwarden's place, with how long that took, in milliseconds. */
+async function untilStoodIn(): Promise<number> {
+  const beganAt = performance.now();
+  await vi.waitFor(async () => {
+    expect(await theft()).toContain(ofSwitch);
+  }, patience);
+  return performance.now() - beganAt;
+}
 
 /** Takes a lock from a holder that lives. */
 async function steal(path: string): Promise<void> {

@@ -7,7 +7,7 @@ import { run } from '../../../tools/kind/engine.ts';
 import { readState, type ClusterState } from '../../../tools/kind/state.ts';
 
 export const ownNamespace = 'lockwarden-system';
-const replicaSelector = 'app.kubernetes.io/name=lockwarden,app.kubernetes.io/component=webhook';
+export const replicaSelector = 'app.kubernetes.io/name=lockwarden,app.kubernetes.io/component=webhook';
 
 /** LIMIT: a rollout of two replicas waits for API servers' idle connections, 100 s each, on a machine that is busy besides. */
 const rolloutTimeout = '10m';
