@@ -7,7 +7,9 @@
  *
  * SOURCE: https://github.com/kubernetes/api/blob/v0.36.3/admissionregistration/v1/types.go (ValidatingAdmissionPolicy)
  */
+import type { Clause } from '../core/decision.ts';
 import { apiServer, collectors } from '../core/identity.ts';
+import { reasons, type Reason } from '../core/reasons.ts';
 import { all, any, literal, not } from '../kube/cel.ts';
 import { objectAt, type JsonObject } from '../kube/json.ts';
 import {
@@ -168,20 +170,18 @@ function takeoverPolicy(scope: SwitchScope): JsonObject {
         expression: not('variables.isRefused'),
         reason: 'Forbidden',
         message: 'lockwarden is down, and the holder’s lease has not run out',
-        messageExpression: sentence(
-          "(variables.takes ? 'another identity takes the lock before the holder’s lease has run out' : 'the lease of a live holder is cut short by another')",
-          `'; held by ' + oldObject.spec.holderIdentity + '; free in at most ' + ${secondsLeft} + ' s'`,
-        ),
+        messageExpression: `'lockwarden is down: ' + ${aboutLock} + (variables.takes ? ${literal(reasons.PrematureTakeover)} : ${literal(reasons.ForeignRelease)}) + '; held by ' + oldObject.spec.holderIdentity + '; free in at most ' + ${secondsLeft} + ' s; ' + (variables.takes ? ${tail('U15 PrematureTakeover')} : ${tail('U6 ForeignRelease')})`,
       },
     ],
   };
 }
 
 function stampPolicy(scope: SwitchScope): JsonObject {
-  const refuse = (expression: string, what: string): JsonObject => ({
+  const refuse = (expression: string, clause: Clause, reason: Reason): JsonObject => ({
     expression: not(expression),
     reason: 'Forbidden',
-    message: `lockwarden’s switch: ${what}`,
+    message: reasons[reason],
+    messageExpression: `${aboutLock} + ${literal(`${reasons[reason]}; `)} + ${tail(`${clause} ${reason}`)}`,
   });
   return {
     matchConditions: [
@@ -195,10 +195,10 @@ function stampPolicy(scope: SwitchScope): JsonObject {
     ],
     variables: stampVariables,
     validations: [
-      refuse(stripsTiming, 'renew time or duration of a held lock is removed while its holder stays'),
-      refuse(spoilsList, 'the stamps of a held lock are removed, or are more than any honest list has'),
-      refuse(plants, 'stamps are planted beside the one that the API server wrote for this request'),
-      refuse(falsifies(toleranceIn(scope)), 'the stamp of the renew time is removed, forged or moved back'),
+      refuse(stripsTiming, 'U7', 'StrippedTiming'),
+      refuse(spoilsList, 'U19', 'EvidenceTampered'),
+      refuse(plants, 'U19', 'EvidenceTampered'),
+      refuse(falsifies(toleranceIn(scope)), 'U18', 'EvidenceTampered'),
     ],
   };
 }
@@ -238,9 +238,12 @@ function namespaces(operator: 'In' | 'NotIn', values: readonly string[]): JsonOb
   };
 }
 
-function sentence(what: string, promise: string): string {
-  const lock = "'lockwarden is down: lease/' + request.namespace + '/' + request.name + ': '";
-  return `${lock} + ${what} + ${promise} + ' [lockwarden switch PrematureTakeover]'`;
+/** How a sentence begins: with the lock. A CEL expression, as what it ends with is. */
+const aboutLock = "'lease/' + request.namespace + '/' + request.name + ': '";
+
+/** How a sentence ends: with the rule, and with who applied it. */
+function tail(rule: string): string {
+  return literal(`[lockwarden ${rule}, switch]`);
 }
 
 const namespace = 'request.namespace';

@@ -14,7 +14,13 @@ import { failureOf, Namespace } from '../kube/support/cluster.ts';
 import { read } from '../style/tree.ts';
 import { configurationPath } from './support/authority.ts';
 import { Load } from './support/load.ts';
-import { Applier, describeObject, kubeconfigOfServiceAccount, objectsIn } from './support/manifests.ts';
+import {
+  Applier,
+  describeObject,
+  kubeconfigOfServiceAccount,
+  namespaceController,
+  objectsIn,
+} from './support/manifests.ts';
 import { ownNamespace, ReplicaSet } from './support/replica-set.ts';
 import { untilCalled } from './support/serve-process.ts';
 
@@ -27,6 +33,7 @@ const timeout = 180_000;
 
 let controlPlane: ControlPlane;
 let client: KubeClient;
+let controller: KubeClient;
 let applier: Applier;
 let replicas: ReplicaSet | null = null;
 let load: Load;
@@ -35,6 +42,7 @@ let namespaces: NamespaceLoad;
 beforeAll(async () => {
   controlPlane = await startControlPlane({ binaries: inject('binaries') });
   client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
+  controller = await namespaceController(controlPlane, client);
   applier = new Applier(client);
   await Namespace.create(client, 'team');
   load = new Load(client, 'team', { workers: 1, pauseMs: 20 });
@@ -49,6 +57,7 @@ afterEach(async () => {
 afterAll(async () => {
   await Promise.all([load.stop(), namespaces.stop()]);
   client.close();
+  controller.close();
   await controlPlane.stop();
 });
 
@@ -159,7 +168,7 @@ async function emptyNamespace(): Promise<void> {
       // INVARIANT: nothing of lockwarden's waits for lockwarden in order to be deleted.
       expect(arrayAt(metadata, 'finalizers')).toEqual([]);
       const path = `${collection}/${stringAt(metadata, 'name')}`;
-      const failure = await failureOf(client.request({ method: 'DELETE', path }));
+      const failure = await failureOf(controller.request({ method: 'DELETE', path }));
       if (failure !== null && failure.kind !== 'not-found') throw failure;
     }
   }

@@ -23,6 +23,7 @@ import {
   Applier,
   describeObject,
   kubeconfigOfServiceAccount,
+  namespaceController,
   objectsIn,
   objectsWith,
 } from './support/manifests.ts';
@@ -182,7 +183,11 @@ test('keep the guard Lease, and make it anew when it was deleted', { timeout: 12
     'the guard Lease renewed',
     ({ verb, name }) => verb === 'update' && name === 'lockwarden-guard',
   );
-  await own.delete('leases', 'lockwarden-guard');
+  // Nobody else may, whatever his rights.
+  expect(await failureOf(own.delete('leases', 'lockwarden-guard'))).toMatchObject({ status: 403 });
+  const controller = await namespaceController(controlPlane, client);
+  await new Namespace(controller, ownNamespace).delete('leases', 'lockwarden-guard');
+  controller.close();
   await vi.waitFor(() => own.get('leases', 'lockwarden-guard'), patience);
 });
 

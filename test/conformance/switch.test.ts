@@ -99,7 +99,9 @@ describe('awake', () => {
     const name = await lock(60);
     const failure = await take(name);
     expectRefusal(failure, `lockwarden is down: lease/${ns.name}/${name}: another identity takes the lock`);
-    expect(failure?.message).toMatch(/held by a; free in at most (60|59|58) s \[lockwarden switch/);
+    expect(failure?.message).toMatch(
+      /held by a; free in at most (60|59|58) s; \[lockwarden U15 PrematureTakeover, switch\]$/,
+    );
   });
 
   test.each(['merge', 'strategic', 'apply'] as const)('and by %s patch', async (type) => {
@@ -165,11 +167,11 @@ describe('awake', () => {
     const name = await lock();
     expectRefusal(
       await failureOf(ns.put('leases', name, (object) => withSpec(object, change))),
-      'is removed',
+      'StrippedTiming',
     );
     expectRefusal(
       await failureOf(ns.patch('leases', name, 'merge', { spec: change }, 'thief')),
-      'is removed',
+      'StrippedTiming',
     );
   });
 
@@ -180,7 +182,7 @@ describe('awake', () => {
     });
     expectRefusal(
       await failureOf(ns.patch('leases', name, 'merge', { spec: { leaseDurationSeconds: 1 } }, 'thief')),
-      'cut short',
+      'ForeignRelease',
     );
     expect(await failureOf(ns.patch('leases', name, 'merge', short(0)))).toBeNull();
     const other = await lock();
@@ -220,7 +222,7 @@ describe('awake', () => {
       withMetadata(object, { managedFields: [...entriesIn(object), forged(ms, 'planted')] });
     const failure = await failureOf(ns.put('leases', name, plant, 'thief'));
     if (failure === null) expectRefusal(await take(name), 'takes the lock');
-    else expectRefusal(failure, 'stamp');
+    else expectRefusal(failure, 'EvidenceTampered');
     expectRefusal(
       await failureOf(ns.put('leases', name, (object) => plant(withSpec(object, taken())), 'thief')),
       '',
@@ -235,7 +237,7 @@ describe('awake', () => {
         labels: { team: 'thief' },
         managedFields: entriesIn(object).map((entry) => ({ ...entry, time: stamp(-3_600_000) })),
       });
-    expectRefusal(await failureOf(ns.put('leases', name, backdate, 'thief')), 'stamp');
+    expectRefusal(await failureOf(ns.put('leases', name, backdate, 'thief')), 'EvidenceTampered');
     expectRefusal(
       await failureOf(ns.put('leases', name, (object) => backdate(withSpec(object, taken())), 'thief')),
       '',

@@ -6,12 +6,14 @@ import { fileURLToPath } from 'node:url';
 
 import { parseAllDocuments, stringify } from 'yaml';
 
-import type { KubeClient, KubeResponse } from '../../../src/kube/client.ts';
+import { createKubeClient, type KubeClient, type KubeResponse } from '../../../src/kube/client.ts';
 import { requestToken } from '../../../src/kube/identity.ts';
 import { arrayAt, objectAt, stringAt, type JsonObject } from '../../../src/kube/json.ts';
+import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts';
 import type { ControlPlane } from '../../../src/sandbox/control-plane.ts';
 import { formatKubeconfig } from '../../../src/sandbox/kubeconfig.ts';
 import { rendered } from '../../../tools/render.ts';
+import { failureOf } from '../../kube/support/cluster.ts';
 
 const manifests = fileURLToPath(new URL('../../../manifests', import.meta.url));
 
@@ -60,6 +62,28 @@ export async function kubeconfigOfServiceAccount(
     mode: 0o600,
   });
   return path;
+}
+
+/** Who empties a namespace that is deleted, which no controller does here: lockwarden's guard Lease is for nobody else to delete. */
+export async function namespaceController(
+  { kubeconfig, server, authority }: ControlPlane,
+  client: KubeClient,
+): Promise<KubeClient> {
+  const account = { namespace: 'kube-system', name: 'namespace-controller' };
+  const { name, namespace } = account;
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts`;
+  await failureOf(client.request({ method: 'POST', path, body: { metadata: { name } } }));
+  const group = 'rbac.authorization.k8s.io';
+  const body = {
+    metadata: { name },
+    roleRef: { apiGroup: group, kind: 'ClusterRole', name: 'cluster-admin' },
+    subjects: [{ kind: 'ServiceAccount', ...account }],
+  };
+  await failureOf(client.request({ method: 'POST', path: `/apis/${group}/v1/clusterrolebindings`, body }));
+  const token = await requestToken(client, account, { pod: null, expirationSeconds: 3_600 });
+  const file = join(dirname(kubeconfig), 'namespace-controller-kubeconfig');
+  await writeFile(file, formatKubeconfig({ name, server, authority, user: { token } }), { mode: 0o600 });
+  return createKubeClient(loadKubeconfig({ file }));
 }
 
 /** Writes objects of any kind that the API server serves, as somebody with kubectl does. */
