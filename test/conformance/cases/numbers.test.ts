@@ -9,7 +9,7 @@ import { files, read } from '../../style/tree.ts';
 const cases = Array.from({ length: 56 }, (_, index) => index + 1);
 
 it('each case has a test', () => {
-  const tests = files('test/conformance/cases/*.test.ts').map(read).join('\n');
+  const tests = files('test/conformance/cases/**/*.ts').map(read).join('\n');
   const title = /(?:\bit(?:\.runIf\(\w+\))?\(|\bit\.each\(\[[^;]*?\]\)\()\s*['`]case (?<number>\d+): /gu;
   const tested = [...tests.matchAll(title)].map((match) => Number(match.groups?.['number']));
   expect([...new Set(tested)].toSorted((a, b) => a - b)).toEqual(cases);
