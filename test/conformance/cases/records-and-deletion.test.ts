@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { objectAt, stringAt } from '../../../src/kube/json.ts';
 import { leaderAnnotation, microTime } from '../../kube/support/cluster.ts';
 import { startGround, type Ground } from './support/ground.ts';
+import { heldByA } from './support/held.ts';
 import { clientGo, ruby } from './support/leases.ts';
 import { clientGo23, fabric8ConfigMap, pythonConfigMap, withAnnotations } from './support/records.ts';
 import type { Trial } from './support/trial.ts';
@@ -26,14 +27,6 @@ beforeAll(async () => {
 afterAll(() => ground.stop());
 
 const claim = (holder: string, durationS = 15) => ({ holder, durationS });
-
-/** A Lease that `a` holds by client-go, and that the guard has seen. */
-async function heldByA(name: string, durationS = 15): Promise<Trial> {
-  const lock = ground.trial(name);
-  await lock.allows(() => clientGo(ground.a).create(lock, claim('a', durationS)));
-  await lock.seen();
-  return lock;
-}
 
 /** DELETE as controllers send it: of this very object. */
 async function deleteAs(writer: Writer, lock: Trial): Promise<void> {
@@ -122,7 +115,7 @@ describe.concurrent('records in annotations', () => {
 // One after another, where the guard asks whether the holder's pod still runs: it waits 300 ms for the answer at most.
 describe('deletions of live locks', () => {
   it('case 25: medik8s releases by deleting, and another creates at once', async () => {
-    const lock = await heldByA('case-25');
+    const lock = await heldByA(ground, 'case-25');
     await lock.allows(() => ground.a.delete(lock), { record: null });
     await lock.allows(() => clientGo(ground.b).create(lock, claim('b')), { record: { holderIdentity: 'b' } });
   });
@@ -172,7 +165,7 @@ describe('deletions of live locks', () => {
   });
 
   it('case 52: another replica deletes it and creates its own, which it may when the lease has run out', async () => {
-    const lock = await heldByA('case-52', 7);
+    const lock = await heldByA(ground, 'case-52', 7);
     const heldAt = performance.now();
     await deleteAs(ground.b, lock);
     await lock.refuses(() => clientGo(ground.b).create(lock, claim('b')), 'C3 PrematureRecreation');
@@ -181,7 +174,7 @@ describe('deletions of live locks', () => {
   });
 
   it('case 53: an operator creates it anew without a holder, which is no way around', async () => {
-    const lock = await heldByA('case-53');
+    const lock = await heldByA(ground, 'case-53');
     await deleteAs(ground.b, lock);
     await lock.allows(() => ground.c.post(lock, { ...objectOf(lock), spec: {} }));
     await lock.refuses(() => clientGo(ground.b).take(lock, claim('b')), 'U3 PrematureRecreation');

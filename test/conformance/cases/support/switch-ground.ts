@@ -69,8 +69,13 @@ class SwitchTrial extends Trial {
     const stored = await this.stored();
     const answer = await write();
     expect(answer.status, `${rule}: ${messageOf(answer)}`).toBe(403);
-    expect(messageOf(answer)).toContain('lockwarden');
+    expect(messageOf(answer)).toMatch(new RegExp(`\\[lockwarden ${rule}, switch\\]$`, 'u'));
     expect(await this.stored()).toEqual(stored);
+  }
+
+  /** Nobody logs. */
+  override logged(): void {
+    expect(this.rejections()).toEqual([]);
   }
 
   /** Nobody looks. */

@@ -125,6 +125,11 @@ export class Trial implements Place {
     }
   }
 
+  /** The log has one refusal of this lock, with these fields. */
+  logged(fields: Partial<RejectionRecord>): void {
+    expect(this.rejections()).toMatchObject([fields]);
+  }
+
   /** The log's refusals of real writes to this lock. */
   rejections(): readonly RejectionRecord[] {
     return this.#lines().filter((line) => !line.dryRun);
