@@ -1,0 +1,83 @@
+/** Webhooks of others, to measure beside. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, connect, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { ensureGoProgram } from '../../src/sandbox/go-program.ts';
+import { issueServingCertificate } from '../../test/support/serving-certificate.ts';
+
+/** A webhook that runs in a process of its own, on this machine. */
+export interface Peer {
+  readonly url: string;
+  /** PEM text of the authority that vouches for it. */
+  readonly caPem: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const moduleDir = fileURLToPath(new URL('../peers/controller-runtime', import.meta.url));
+
+/** A webhook of controller-runtime that decodes both objects and allows. Built the first time, which takes a minute or two. */
+export async function startControllerRuntime(): Promise<Peer> {
+  const progress = (line: string): unknown => process.stderr.write(`${line}\n`);
+  const program = await ensureGoProgram(
+    { name: 'controller-runtime-peer', moduleDir, packagePath: '.' },
+    { progress },
+  );
+  const folder = await mkdtemp(join(tmpdir(), 'lockwarden-peer-'));
+  const hourMs = 3_600_000;
+  const certificate = await issueServingCertificate({
+    ...{ hosts: ['127.0.0.1'], nowMs: Date.now(), validityMs: 24 * hourMs, backdateMs: hourMs },
+  });
+  await writeFile(join(folder, 'tls.crt'), certificate.certPem);
+  await writeFile(join(folder, 'tls.key'), certificate.keyPem, { mode: 0o600 });
+  const port = await freePort();
+  const child = spawn(program, ['--port', String(port), '--cert-dir', folder], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await untilListening(port);
+  return {
+    url: `https://127.0.0.1:${String(port)}/validate`,
+    caPem: certificate.caPem,
+    pid: child.pid ?? NaN,
+    stop: async () => {
+      child.kill();
+      await once(child, 'exit');
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+async function untilListening(port: number): Promise<void> {
+  const deadline = AbortSignal.timeout(10_000);
+  while (!deadline.aborted) {
+    if (await isListening(port)) return;
+    await sleep(50);
+  }
+  throw new Error(`nothing listens at port ${String(port)}`);
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => {
+      resolve(false);
+    });
+  });
+}
