@@ -1,23 +1,38 @@
 /**
- * What the dead man's switch costs a renewal, beside what being called costs it: `node bench/switch.ts [renewals]`. Default: 4,000 of each
- * kind, in rounds that take turns, on an embedded control plane: not guarded at all; under the switch, which is asleep; and sent to
- * a webhook of controller-runtime in a process of its own, which decodes both Leases and allows. On the same machine, so a call has no
- * network to cross: the least that any costs.
+ * What the dead man's switch costs a renewal, beside what being called costs it: not guarded at all; under the switch, which is asleep; and
+ * sent to a webhook of controller-runtime in a process of its own, which decodes both Leases and allows. Renewals take turns, in any
+ * order, one by one for the time, and by the hundred for the CPU time of API server and webhook.
+ *
+ *   node bench/switch.ts                                       on an embedded control plane, with the webhook at 127.0.0.1
+ *   node bench/switch.ts --kubeconfig FILE --address ADDRESS   on a cluster of this machine where lockwarden runs and nothing else is done, such
+ *                                                              as `npm run kind:up` makes, with the webhook where that cluster reaches it
+ *
+ * `--renewals N`: of each kind, 4,000 unless told otherwise.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+
 import { createKubeClient, type KubeClient } from '../src/kube/client.ts';
 import type { JsonObject } from '../src/kube/json.ts';
 import { loadKubeconfig } from '../src/kube/kubeconfig.ts';
 import { ensureControlPlane } from '../src/sandbox/control-plane-binaries.ts';
 import { startControlPlane } from '../src/sandbox/control-plane.ts';
-import { guardLeaseName } from '../src/switch/policies.ts';
-import { installSwitch } from '../test/conformance/support/switch.ts';
+import { guardLeaseName, switchNames } from '../src/switch/policies.ts';
+import { installSwitch, ownNamespace } from '../test/conformance/support/switch.ts';
 import { microTime, Namespace, withSpec } from '../test/kube/support/cluster.ts';
-import { apiserverCpuSeconds, cpuSecondsOf } from './support/cpu.ts';
+import { cpuSecondsOf, processNamed } from './support/cpu.ts';
 import { median, quantile } from './support/figures.ts';
 import { startControllerRuntime } from './support/peer.ts';
 
-const [renewals = 4_000] = process.argv.slice(2).map(Number);
-const rounds = 40;
+const { values: flags } = parseArgs({
+  options: {
+    renewals: { type: 'string', default: '4000' },
+    kubeconfig: { type: 'string' },
+    address: { type: 'string', default: '127.0.0.1' },
+  },
+});
+const renewals = Number(flags.renewals);
+const rounds = Math.ceil(renewals / 100);
 const ways = ['unguarded', 'switch', 'webhook'] as const;
 type Way = (typeof ways)[number];
 
@@ -50,6 +65,9 @@ class Renewed {
   }
 }
 
+const webhookName = 'lockwarden-bench';
+const webhookConfigurations = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
+
 async function callFor(client: KubeClient, url: string, caBundle: string): Promise<void> {
   const webhook = {
     name: 'bench.lockwarden.dev',
@@ -65,62 +83,142 @@ async function callFor(client: KubeClient, url: string, caBundle: string): Promi
     namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'bench-webhook' } },
     ...{ sideEffects: 'None', admissionReviewVersions: ['v1'], failurePolicy: 'Fail', timeoutSeconds: 2 },
   };
-  const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
-  await client.request({ method: 'POST', path, body: { metadata: { name: 'bench' }, webhooks: [webhook] } });
+  const body = { metadata: { name: webhookName }, webhooks: [webhook] };
+  await client.request({ method: 'POST', path: webhookConfigurations, body });
 }
 
-/** Renews the guard Lease as a replica does, so that the switch sleeps. */
-async function keepAsleep(own: Namespace): Promise<void> {
-  await own.put('leases', guardLeaseName, (object) => withSpec(object, { renewTime: microTime() }));
+/** Where it is measured. */
+interface Ground {
+  readonly client: KubeClient;
+  /** Once the namespaces are there: has the switch leave two of them alone. */
+  prepare(): Promise<void>;
+  /** Called every few hundred renewals. */
+  keepAsleep(): Promise<void>;
+  close(): Promise<void>;
 }
 
-const binaries = await ensureControlPlane({ env: process.env, progress: () => undefined });
-const controlPlane = await startControlPlane({ binaries });
-const client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
-const webhook = await startControllerRuntime();
-try {
-  const terms = {
-    toleranceMs: 1_000,
-    names: null,
-    excludeNames: [],
-    exempt: { usernames: [], groups: [] },
-    shortening: true,
-    stamps: true,
+const notGuarded = ['bench-unguarded', 'bench-webhook'];
+
+/** A control plane where nothing but the switch is. */
+async function startEmbedded(): Promise<Ground> {
+  const binaries = await ensureControlPlane({ env: process.env, progress: () => undefined });
+  const controlPlane = await startControlPlane({ binaries });
+  const client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
+  const own = new Namespace(client, ownNamespace);
+  return {
+    client,
+    prepare: async () => {
+      const terms = {
+        ...{ toleranceMs: 1_000, names: null, excludeNames: [], shortening: true, stamps: true },
+        exempt: { usernames: [], groups: [] },
+      };
+      const unguarded = [...notGuarded, 'kube-system', ownNamespace];
+      await installSwitch(client, { unguarded, others: terms, classes: [] });
+    },
+    // As a replica does on each proof that it is asked.
+    keepAsleep: async () => {
+      await own.put('leases', guardLeaseName, (object) => withSpec(object, { renewTime: microTime() }));
+    },
+    close: async () => {
+      client.close();
+      await controlPlane.stop();
+    },
   };
-  const unguarded = ['bench-unguarded', 'bench-webhook', 'kube-system', 'lockwarden-system'];
-  const own = await installSwitch(client, { unguarded, others: terms, classes: [] });
-  await callFor(client, webhook.url, webhook.caPem);
+}
+
+/** A cluster where lockwarden itself keeps the switch and the guard Lease. */
+function openCluster(file: string): Ground {
+  const client = createKubeClient(loadKubeconfig({ file }));
+  const spec = { enforcement: 'Audit' };
+  return {
+    client,
+    prepare: async () => {
+      for (const namespace of notGuarded) {
+        const path = `/apis/lockwarden.dev/v1alpha1/namespaces/${namespace}/lockpolicies`;
+        const body = {
+          apiVersion: 'lockwarden.dev/v1alpha1',
+          kind: 'LockPolicy',
+          metadata: { name: 'a' },
+          spec,
+        };
+        await client.request({ method: 'POST', path, body });
+      }
+      await untilLeftAlone(client);
+    },
+    keepAsleep: () => Promise.resolve(),
+    close: async () => {
+      await client.request({ method: 'DELETE', path: `${webhookConfigurations}/${webhookName}` });
+      for (const way of ways)
+        await client.request({ method: 'DELETE', path: `/api/v1/namespaces/bench-${way}` });
+      client.close();
+    },
+  };
+}
+
+/** The leader has taken the policies in. */
+async function untilLeftAlone(client: KubeClient): Promise<void> {
+  const path = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/${switchNames.locks}`;
+  const deadline = AbortSignal.timeout(30_000);
+  for (;;) {
+    const { body } = await client.request({ method: 'GET', path });
+    if (notGuarded.every((namespace) => JSON.stringify(body).includes(`"${namespace}"`))) break;
+    if (deadline.aborted) throw new Error('the switch does not follow the policies');
+    await sleep(500);
+  }
+  // An API server takes policies in within a second.
+  await sleep(2_000);
+}
+
+/** What comes first leaves its code and data in the processor's caches for what comes next. */
+function inAnyOrder<T>(list: readonly T[]): readonly T[] {
+  return list
+    .map((each) => ({ each, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ each }) => each);
+}
+
+const ground = flags.kubeconfig === undefined ? await startEmbedded() : openCluster(flags.kubeconfig);
+const { client } = ground;
+const webhook = await startControllerRuntime(flags.address);
+try {
   const leases = new Map(ways.map((way) => [way, new Renewed(client, way)]));
   for (const lease of leases.values()) await lease.create();
+  await ground.prepare();
+  await callFor(client, webhook.url, webhook.caPem);
+  const renew = async (way: Way): Promise<number> => (await leases.get(way)?.renew()) ?? NaN;
   const took: Record<Way, number[]> = { unguarded: [], switch: [], webhook: [] };
-  /** CPU seconds of API server and webhook together. */
   const spent: Record<Way, number> = { unguarded: 0, switch: 0, webhook: 0 };
+  const servers = [await processNamed('kube-apiserver'), webhook.pid];
   const spentSoFar = async (): Promise<number> =>
-    (await apiserverCpuSeconds(client)) + (await cpuSecondsOf(webhook.pid));
+    (await Promise.all(servers.map(cpuSecondsOf))).reduce((sum, each) => sum + each);
   for (let round = -4; round < rounds; round += 1) {
-    await keepAsleep(own);
-    for (const way of ways) {
-      const before = await spentSoFar();
-      for (let index = 0; index < renewals / rounds; index += 1) {
-        const oneTook = (await leases.get(way)?.renew()) ?? NaN;
+    await ground.keepAsleep();
+    for (let index = 0; index < 100; index += 1) {
+      for (const way of inAnyOrder(ways)) {
+        const oneTook = await renew(way);
         if (round >= 0) took[way].push(oneTook);
       }
+    }
+    for (const way of inAnyOrder(ways)) {
+      const before = await spentSoFar();
+      for (let index = 0; index < 100; index += 1) await renew(way);
       if (round >= 0) spent[way] += (await spentSoFar()) - before;
     }
   }
+  const time = (way: Way): number => median(took[way]);
+  const cpu = (way: Way): number => (spent[way] * 1_000) / (100 * rounds);
   for (const way of ways) {
     process.stdout.write(
-      `${way.padEnd(10)} median ${median(took[way]).toFixed(3)} ms, p99 ${quantile(took[way], 0.99).toFixed(2)} ms, CPU ${((spent[way] * 1_000) / renewals).toFixed(3)} ms\n`,
+      `${way.padEnd(10)} median ${time(way).toFixed(3)} ms, p99 ${quantile(took[way], 0.99).toFixed(2)} ms, CPU ${cpu(way).toFixed(3)} ms\n`,
     );
   }
-  const share = (of: (way: Way) => number): string => {
+  for (const [what, of] of Object.entries({ time, CPU: cpu })) {
     const added = { switch: of('switch') - of('unguarded'), webhook: of('webhook') - of('unguarded') };
-    return `the switch adds ${added.switch.toFixed(3)} ms, a call ${added.webhook.toFixed(3)} ms: ${((100 * added.switch) / added.webhook).toFixed(0)} % of it`;
-  };
-  process.stdout.write(`time: ${share((way) => median(took[way]))}\n`);
-  process.stdout.write(`CPU:  ${share((way) => (spent[way] * 1_000) / renewals)}\n`);
+    process.stdout.write(
+      `${what.padEnd(4)} the switch adds ${added.switch.toFixed(3)} ms, a call ${added.webhook.toFixed(3)} ms: ${((100 * added.switch) / added.webhook).toFixed(0)} % of it\n`,
+    );
+  }
 } finally {
-  client.close();
+  await ground.close();
   await webhook.stop();
-  await controlPlane.stop();
 }

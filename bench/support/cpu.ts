@@ -1,25 +1,33 @@
 /** How much of a processor others have used. */
-import { readFile } from 'node:fs/promises';
-
-import type { KubeClient } from '../../src/kube/client.ts';
+import { readdir, readFile } from 'node:fs/promises';
 
 /** LIMIT: what `getconf CLK_TCK` says on every Linux that Node runs on. */
 const ticksPerSecond = 100;
 
 /** User and system time of a process since it began, in seconds, to the hundredth. Linux only. */
 export async function cpuSecondsOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${String(pid)}/stat`, 'utf8');
-  // SOURCE: proc(5). The name, which is the second field, may have spaces; utime and stime are the 14th and 15th.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const { fields } = await statOf(pid);
+  // SOURCE: proc(5): utime and stime are the 14th and 15th field.
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
-/** The same of the API server, as it says itself. */
-export async function apiserverCpuSeconds(client: KubeClient): Promise<number> {
-  const { chunks } = await client.stream({ method: 'GET', path: '/metrics' });
-  let text = '';
-  for await (const chunk of chunks) text += chunk.toString('latin1');
-  const line = /^process_cpu_seconds_total (\S+)$/m.exec(text);
-  if (line === null) throw new Error('the API server does not say what it uses');
-  return Number(line[1]);
+/** Process ID of the one process on this machine whose program has this name, in whatever container. Linux only. */
+export async function processNamed(name: string): Promise<number> {
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0);
+  const named = async (pid: number): Promise<boolean> => (await statOf(pid).catch(() => null))?.name === name;
+  const isNamed = await Promise.all(pids.map(named));
+  const [found, ...others] = pids.filter((_, index) => isNamed[index]);
+  if (found === undefined || others.length > 0)
+    throw new Error(
+      `of ${name} there has to be one process, and there are ${String(found === undefined ? 0 : others.length + 1)}`,
+    );
+  return found;
+}
+
+/** A process's name and, from its state on, the fields that proc(5) numbers from 3. */
+async function statOf(pid: number): Promise<{ name: string; fields: readonly string[] }> {
+  const stat = await readFile(`/proc/${String(pid)}/stat`, 'utf8');
+  // The name may have spaces and parentheses itself.
+  const [begin, end] = [stat.indexOf('('), stat.lastIndexOf(')')];
+  return { name: stat.slice(begin + 1, end), fields: stat.slice(end + 2).split(' ') };
 }

@@ -22,8 +22,11 @@ export interface Peer {
 
 const moduleDir = fileURLToPath(new URL('../peers/controller-runtime', import.meta.url));
 
-/** A webhook of controller-runtime that decodes both objects and allows. Built the first time, which takes a minute or two. */
-export async function startControllerRuntime(): Promise<Peer> {
+/**
+ * A webhook of controller-runtime that decodes both objects and allows, at an address of this machine. Built the first time, which takes
+ * a minute or two.
+ */
+export async function startControllerRuntime(address = '127.0.0.1'): Promise<Peer> {
   const progress = (line: string): unknown => process.stderr.write(`${line}\n`);
   const program = await ensureGoProgram(
     { name: 'controller-runtime-peer', moduleDir, packagePath: '.' },
@@ -32,17 +35,17 @@ export async function startControllerRuntime(): Promise<Peer> {
   const folder = await mkdtemp(join(tmpdir(), 'lockwarden-peer-'));
   const hourMs = 3_600_000;
   const certificate = await issueServingCertificate({
-    ...{ hosts: ['127.0.0.1'], nowMs: Date.now(), validityMs: 24 * hourMs, backdateMs: hourMs },
+    ...{ hosts: [address], nowMs: Date.now(), validityMs: 24 * hourMs, backdateMs: hourMs },
   });
   await writeFile(join(folder, 'tls.crt'), certificate.certPem);
   await writeFile(join(folder, 'tls.key'), certificate.keyPem, { mode: 0o600 });
-  const port = await freePort();
-  const child = spawn(program, ['--port', String(port), '--cert-dir', folder], {
+  const port = await freePort(address);
+  const child = spawn(program, ['--address', address, '--port', String(port), '--cert-dir', folder], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  await untilListening(port);
+  await untilListening(address, port);
   return {
-    url: `https://127.0.0.1:${String(port)}/validate`,
+    url: `https://${address}:${String(port)}/validate`,
     caPem: certificate.caPem,
     pid: child.pid ?? NaN,
     stop: async () => {
@@ -53,26 +56,26 @@ export async function startControllerRuntime(): Promise<Peer> {
   };
 }
 
-async function freePort(): Promise<number> {
+async function freePort(address: string): Promise<number> {
   const server = createServer();
-  await once(server.listen(0, '127.0.0.1'), 'listening');
+  await once(server.listen(0, address), 'listening');
   const { port } = server.address() as AddressInfo;
   server.close();
   return port;
 }
 
-async function untilListening(port: number): Promise<void> {
+async function untilListening(address: string, port: number): Promise<void> {
   const deadline = AbortSignal.timeout(10_000);
   while (!deadline.aborted) {
-    if (await isListening(port)) return;
+    if (await isListening(address, port)) return;
     await sleep(50);
   }
-  throw new Error(`nothing listens at port ${String(port)}`);
+  throw new Error(`nothing listens at ${address}:${String(port)}`);
 }
 
-function isListening(port: number): Promise<boolean> {
+function isListening(address: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
+    const socket = connect(port, address, () => {
       socket.destroy();
       resolve(true);
     });

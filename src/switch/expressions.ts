@@ -45,7 +45,7 @@ const isPromise = all(
 const keepsHolder = all(isHeld('object'), `${holderIn('object')} == ${holderIn('oldObject')}`);
 
 /** Another holder is written in. */
-export const isTakeover = all(isHeld('object'), `${holderIn('object')} != ${holderIn('oldObject')}`);
+const isTakeover = all(isHeld('object'), `${holderIn('object')} != ${holderIn('oldObject')}`);
 
 /** The holder stays and its lease is cut short. */
 const isShortening = all(
@@ -55,11 +55,41 @@ const isShortening = all(
   `${durationIn('object')} < ${durationIn('oldObject')}`,
 );
 
+/** Whether the write leaves a field as it is, or as absent as it is. */
+const keeps = (field: string): string => `object.?spec.?${field} == oldObject.?spec.?${field}`;
+
+const hasFairList = all(
+  `size(${entriesOf('object')}) > 0`,
+  `size(${entriesOf('object')}) <= ${String(entriesMax)}`,
+);
+
+/** What nearly all writes are: nobody is refused for one, and it leaves the API server's own stamp behind, whatever list it brings. */
+const isPlainRenewal = all(
+  keeps('holderIdentity'),
+  keeps('leaseDurationSeconds'),
+  not(keeps('renewTime')),
+  hasRenewTime('object'),
+  hasFairList,
+);
+
 /**
- * Whether there is anything to judge by the time. One expression, since the API server evaluates every match condition before it looks at
- * any; and that of a renewal, which all of them are, is over after its first terms.
+ * Whether there is anything to judge. One expression, since the API server evaluates every match condition before it looks at any; and for
+ * a renewal it is over after its first terms.
  */
-export const mayBeEarly = all(isUpdate, any(isTakeover, isShortening), isPromise);
+export const needsJudging = all(isUpdate, not(isPlainRenewal), isPromise);
+
+const renewTimeStays = keeps('renewTime');
+
+/**
+ * Whether a write may touch the evidence. A write that moves the renew time makes the API server stamp its one owner anew, whatever list
+ * it brings: then only its length and what is missing are looked at.
+ */
+const mayFalsify = any(
+  renewTimeStays,
+  not(hasFairList),
+  not(hasDuration('object')),
+  not(hasRenewTime('object')),
+);
 
 /** Times of the entries of `variable` that own a field. */
 function stampsOf(variable: string, owns: Owns): string {
@@ -80,6 +110,7 @@ const stampResolution = "duration('1s')";
  */
 export const switchVariables: readonly Variable[] = [
   { name: 'takes', expression: isTakeover },
+  { name: 'shortens', expression: isShortening },
   {
     name: 'now',
     expression: `variables.takes ? ${stampsOf('object', ownsHolder)} : ${stampsOf('object', ownsDuration)}`,
@@ -155,29 +186,11 @@ export const isAsleep = all(
   `variables.now[0] <= timestamp(${renewTimeIn('params')}) + duration(string(${durationIn('params')}) + 's')`,
 );
 
-const renewTimeStays = `${renewTimeIn('object')} == ${renewTimeIn('oldObject')}`;
-
-/**
- * Whether a write may touch the evidence. A write that moves the renew time makes the API server stamp its one owner anew, whatever list
- * it brings: then only its length and what is missing are looked at.
- */
-export const mayFalsify = all(
-  isUpdate,
-  any(
-    renewTimeStays,
-    `size(${entriesOf('object')}) == 0`,
-    `size(${entriesOf('object')}) > ${String(entriesMax)}`,
-    not(hasDuration('object')),
-    not(hasRenewTime('object')),
-  ),
-  isPromise,
-);
-
 /** Timing that the holder's record had is gone. It leaves no stamp, so nothing can tell when: refused whenever it is. */
-export const stripsTiming = all(keepsHolder, not(all(hasRenewTime('object'), hasDuration('object'))));
+const stripsTiming = all(keepsHolder, not(all(hasRenewTime('object'), hasDuration('object'))));
 
 /** The list of stamps is emptied, or grows beyond what any honest list has. */
-export const spoilsList = any(
+const spoilsList = any(
   `size(${entriesOf('object')}) == 0`,
   all(
     `size(${entriesOf('object')}) > ${String(entriesMax)}`,
@@ -204,16 +217,8 @@ const touched = `${entriesOf('object')}.filter(m, ${all(
   not(`${entriesOf('oldObject')}.exists(o, ${all(sameKey, 'o.?time == m.?time')})`),
 )})`;
 
-/** What the validations on stamps use. */
-export const stampVariables: readonly Variable[] = [
-  { name: 'isSmall', expression: `size(${entriesOf('object')}) <= ${String(entriesMax)}` },
-  { name: 'touched', expression: `variables.isSmall ? ${touched} : []` },
-  { name: 'before', expression: stampsOf('oldObject', ownsRenewTime) },
-  { name: 'after', expression: `variables.isSmall ? ${stampsOf('object', ownsRenewTime)} : []` },
-];
-
 /** The renew time stays, and entries are planted or forged beside the one that the API server wrote. */
-export const plants = all(
+const plants = all(
   renewTimeStays,
   not(
     any(
@@ -224,7 +229,7 @@ export const plants = all(
 );
 
 /** The renew time stays, and its stamp goes, moves back or passes to an entry that did not own it. */
-export function falsifies(toleranceMs: string): string {
+function falsifies(toleranceMs: string): string {
   const tolerated = `duration(string(${toleranceMs}) + 'ms') + ${stampResolution}`;
   const owner = `${entriesOf('object')}.exists(m, ${all(
     ownsRenewTime('m'),
@@ -245,4 +250,24 @@ export function falsifies(toleranceMs: string): string {
       ),
     ),
   );
+}
+
+/**
+ * What validations on the evidence ask, by name: with the tolerance as `isEarly` has it.
+ *
+ * NB: validations use variables alone, since Kubernetes checks the types of validations by the schema. It takes a MicroTime there for a
+ * timestamp, and fields that entries own for an object without fields; what expressions are given is text, and a map.
+ */
+export function stampVariables(toleranceMs: string): readonly Variable[] {
+  return [
+    { name: 'mayFalsify', expression: mayFalsify },
+    { name: 'isSmall', expression: `size(${entriesOf('object')}) <= ${String(entriesMax)}` },
+    { name: 'touched', expression: `variables.isSmall ? ${touched} : []` },
+    { name: 'before', expression: stampsOf('oldObject', ownsRenewTime) },
+    { name: 'after', expression: `variables.isSmall ? ${stampsOf('object', ownsRenewTime)} : []` },
+    { name: 'strips', expression: stripsTiming },
+    { name: 'spoilsList', expression: spoilsList },
+    { name: 'plants', expression: plants },
+    { name: 'falsifies', expression: falsifies(toleranceMs) },
+  ];
 }

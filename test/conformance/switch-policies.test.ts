@@ -164,7 +164,7 @@ describe('several replicas, with the manifests and their rights', () => {
       await expectQuiet();
       const before = await versions();
       for (const object of install.filter(isOfSwitch)) await applier.apply(object);
-      expect(before).toHaveLength(6);
+      expect(before).toHaveLength(4);
       expect(await versions()).toEqual(before);
       expect(linesOf('switch put back')).toEqual([]);
       expect(linesOf('switch not written')).toEqual([]);
@@ -174,7 +174,7 @@ describe('several replicas, with the manifests and their rights', () => {
   test('policies are followed within two seconds, down to none at all', { timeout }, async () => {
     await start();
     await untilAll('active');
-    const takeovers = policyNamed(switchNames.takeovers);
+    const takeovers = policyNamed(switchNames.locks);
     // LIMIT: the promise is for a machine that is not busy with anything else; on the build machine it is.
     const withinMs = 2_000;
     const took = [
@@ -198,8 +198,8 @@ describe('several replicas, with the manifests and their rights', () => {
     await untilAll('active');
     const before = await Promise.all(objects.map(async (object) => objectAt(await found(object), 'spec')));
     const edits: readonly (readonly [JsonObject, JsonObject])[] = [
-      [policyNamed(switchNames.takeovers), { matchConditions: [{ name: 'nobody', expression: 'false' }] }],
-      [bindingNamed(switchNames.stamps), { validationActions: ['Audit'] }],
+      [policyNamed(switchNames.locks), { matchConditions: [{ name: 'nobody', expression: 'false' }] }],
+      [bindingNamed(switchNames.guard), { validationActions: ['Audit'] }],
     ];
     for (const [object, spec] of edits) {
       await mergePatch(object, { spec });
@@ -402,7 +402,7 @@ describe('a process that is alone', () => {
   test('puts back what was deleted', { timeout }, async () => {
     await serve().untilReady();
     await untilAll('active');
-    await client.request({ method: 'DELETE', path: pathOf(policyNamed(switchNames.stamps)) });
+    await client.request({ method: 'DELETE', path: pathOf(policyNamed(switchNames.guard)) });
     await untilAll('active');
     await end();
     expect(await states()).toEqual(allAre(null));

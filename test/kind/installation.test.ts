@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
+import { switchNames } from '../../src/switch/policies.ts';
 import { failureOf, microTime, Namespace } from '../kube/support/cluster.ts';
 import { root } from '../../tools/kind/engine.ts';
 import { stateFolder } from '../../tools/kind/state.ts';
@@ -115,6 +116,18 @@ describe('an installation', () => {
     );
     expect(new Set(nodes).size).toBe(2);
     await untilCalled(cluster.client);
+  });
+
+  test('has policies to stand in for it of which Kubernetes has nothing to say', async () => {
+    for (const name of Object.values(switchNames)) {
+      const path = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${name}`;
+      await vi.waitFor(async () => {
+        const { metadata, spec, status } = (await cluster.get(path)) as Readonly<Record<string, JsonObject>>;
+        expect(objectAt(spec, 'matchConstraints')).not.toEqual({});
+        expect(arrayAt(spec, 'validations').length).toBeGreaterThan(0);
+        expect(status).toEqual({ observedGeneration: metadata?.['generation'], typeChecking: {} });
+      }, patience);
+    }
   });
 
   test('refuses a rogue pod that has the candidates’ own rights; the leader never notices, and the log names the pod', async () => {

@@ -101,13 +101,37 @@ describe('the switch', () => {
   });
 
   it('leaves namespaces that are not guarded alone, by the bindings and by the policies', () => {
-    const [takeovers, , , ofTakeovers] = objectsOf();
+    const [takeovers, , ofTakeovers] = objectsOf();
     for (const namespace of ['kube-system', ownNamespace]) {
       expect(JSON.stringify(specOf(ofTakeovers ?? {})['matchResources'])).toContain(namespace);
       const [condition, ...others] = arrayAt(specOf(takeovers ?? {}), 'matchConditions');
       expect(others).toEqual([]);
       expect(stringAt(condition, 'expression')).toContain(`'${namespace}'`);
     }
+  });
+
+  it('asks the guard Lease about takeovers, and about nothing that is done to the evidence', () => {
+    const [locks] = objectsOf();
+    const spec = specOf(locks ?? {});
+    const variables = new Map(
+      arrayAt(spec, 'variables').map((each) => [stringAt(each, 'name'), stringAt(each, 'expression')]),
+    );
+    const asksGuard = (expression: string): boolean =>
+      /\bparams\b/.test(expression) ||
+      [...expression.matchAll(/\bvariables\.(?<name>\w+)/g)].some(({ groups }) =>
+        asksGuard(variables.get(groups?.['name'] ?? '') ?? 'params'),
+      );
+    const asked = arrayAt(spec, 'validations').map((each) => [
+      /U\d+ \w+/.exec(stringAt(each, 'messageExpression'))?.[0],
+      asksGuard(stringAt(each, 'expression')),
+    ]);
+    expect(asked).toEqual([
+      ['U7 StrippedTiming', false],
+      ['U19 EvidenceTampered', false],
+      ['U19 EvidenceTampered', false],
+      ['U18 EvidenceTampered', false],
+      ['U15 PrematureTakeover', true],
+    ]);
   });
 
   it('stays of a size that the API server takes with a thousand namespaces of their own', () => {
@@ -140,6 +164,6 @@ describe('manifests/base/switch.yaml', () => {
       (document) => document.toJS() as JsonObject,
     );
     expect(installed).toEqual(inertObjects(ownNamespace).toReversed());
-    expect(installed.map(isBinding)).toEqual([true, true, true, false, false, false]);
+    expect(installed.map(isBinding)).toEqual([true, true, false, false]);
   });
 });

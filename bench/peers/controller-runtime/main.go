@@ -51,7 +51,8 @@ func newObject(kind string) runtime.Object {
 }
 
 func main() {
-	port := flag.Int("port", 9443, "port to listen on, at 127.0.0.1")
+	address := flag.String("address", "127.0.0.1", "IP address to listen on")
+	port := flag.Int("port", 9443, "port to listen on")
 	certDir := flag.String("cert-dir", "", "folder with tls.crt and tls.key")
 	flag.Parse()
 	log.SetLogger(zap.New())
@@ -60,7 +61,7 @@ func main() {
 	defer stop()
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	server := webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: *port, CertDir: *certDir})
+	server := webhook.NewServer(webhook.Options{Host: *address, Port: *port, CertDir: *certDir})
 	server.Register("/validate", &webhook.Admission{Handler: allowAll{decoder: admission.NewDecoder(scheme)}})
 	if err := server.Start(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
