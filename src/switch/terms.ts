@@ -1,7 +1,7 @@
 /**
  * For which locks the switch stands in, and on what terms: what the policies in force come to, by namespace and by patterns of names,
  * since the API server can tell locks apart by nothing else. Where policies disagree about a name the milder terms hold: the switch
- * refuses nothing that lockwarden itself would let pass.
+ * refuses no takeover that lockwarden itself would let pass.
  */
 import type { LockRef } from '../core/lock.ts';
 import type { Reason } from '../core/reasons.ts';
@@ -70,7 +70,10 @@ export function switchScope(store: PolicyStore, ownNamespace: string): SwitchSco
     }
   }
   return {
-    unguarded: others === null ? [...unguardedNamespaces, ownNamespace].sort() : [...unguarded].sort(),
+    // Where nothing is refused elsewhere, only what could be taken for more than it is has to be left out by name.
+    unguarded: [...unguarded]
+      .filter((name) => others !== null || name === ownNamespace || unguardedNamespaces.includes(name))
+      .sort(),
     others,
     classes: [...classes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each),
   };
@@ -91,34 +94,45 @@ function termsIn(store: PolicyStore, namespace: string): Terms | null {
   const policies = store.policiesFor(namespace).filter(({ scope }) => scope.kinds.includes('Lease'));
   const named = policies.filter(({ scope }) => !scope.allNames);
   // A name that no pattern of a policy can match stands for all that no policy names.
-  const base = store.effectiveFor({ kind: 'Lease', namespace, name: unnamed })?.settings ?? null;
+  const base = settingsFor(store, namespace, unnamed);
   const isBaseDenied = base !== null && refuses(base);
   const raising = named.filter((policy) => isRaising(store, namespace, policy));
   if (!isBaseDenied && raising.length === 0) return null;
-  const settings = [
-    ...(base === null ? [] : [base]),
-    ...named.map((policy) => probe(store, namespace, policy)),
-  ];
   const lowering = named.filter((policy) => !raising.includes(policy));
+  const leftOut = named.flatMap(({ scope }) => scope.patterns.excludeNames);
+  const isRefused = (pattern: string): boolean => {
+    const settings = settingsFor(store, namespace, pattern);
+    return settings !== null && refuses(settings);
+  };
+  // What refuses nothing is excluded by its name, and has no say in the terms of the rest.
+  const refusing = [
+    base,
+    ...named.map((policy) => probe(store, namespace, policy)),
+    ...leftOut.map((pattern) => settingsFor(store, namespace, pattern)),
+  ].filter((settings): settings is Settings => settings !== null && refuses(settings));
   const denied = (...rules: readonly Reason[]): boolean =>
-    settings
-      .filter((each) => each !== null && refuses(each))
-      .every((each) => rules.every((rule) => each?.enforcement[rule] === 'Deny'));
+    refusing.every((each) => rules.every((rule) => each.enforcement[rule] === 'Deny'));
   return {
-    toleranceMs: Math.max(...settings.map((each) => each?.toleranceMs ?? 0)),
+    toleranceMs: Math.max(...refusing.map((each) => each.toleranceMs)),
     names: isBaseDenied ? null : raising.flatMap(({ scope }) => scope.patterns.names ?? ['*']).sort(),
-    excludeNames: [
-      ...lowering.flatMap(({ scope }) => scope.patterns.names ?? ['*']),
-      ...(isBaseDenied ? [] : raising.flatMap(({ scope }) => scope.patterns.excludeNames)),
-      ...builtInExceptions(namespace),
-    ].sort(),
+    excludeNames: union([
+      lowering.flatMap(({ scope }) => scope.patterns.names ?? ['*']),
+      leftOut.filter((pattern) => !isRefused(pattern)),
+      builtInExceptions(namespace),
+    ]),
     exempt: {
-      usernames: union(settings.map((each) => each?.exempt.usernames ?? [])),
-      groups: union(settings.map((each) => each?.exempt.groups ?? [])),
+      usernames: union(refusing.map((each) => each.exempt.usernames)),
+      groups: union(refusing.map((each) => each.exempt.groups)),
     },
     shortening: denied('ForeignRelease'),
     stamps: denied('StrippedTiming', 'EvidenceTampered'),
   };
+}
+
+/** What holds for the locks of a namespace whose names match a pattern, for want of the locks themselves. */
+function settingsFor(store: PolicyStore, namespace: string, pattern: string): Settings | null {
+  const name = pattern.replaceAll('*', unnamed);
+  return store.effectiveFor({ kind: 'Lease', namespace, name })?.settings ?? null;
 }
 
 /** LIMIT: a name that no object can have, so that only patterns for all names match it. */
@@ -133,14 +147,10 @@ function isRaising(store: PolicyStore, namespace: string, policy: Policy): boole
   return settings !== null && refuses(settings);
 }
 
-/** What holds for a lock that the policy names by the first of its patterns, for want of the locks themselves. */
+/** What holds where a policy gives names: the mildest of what holds for its patterns. */
 function probe(store: PolicyStore, namespace: string, { scope }: Policy): Settings | null {
   const patterns = scope.patterns.names ?? ['*'];
-  const settings = patterns.map(
-    (pattern) =>
-      store.effectiveFor({ kind: 'Lease', namespace, name: pattern.replaceAll('*', unnamed) })?.settings ??
-      null,
-  );
+  const settings = patterns.map((pattern) => settingsFor(store, namespace, pattern));
   return settings.find((each) => each === null || !refuses(each)) ?? settings[0] ?? null;
 }
 

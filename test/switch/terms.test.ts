@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { builtInDefaults } from '../../src/core/settings.ts';
 import type { PolicyRef } from '../../src/policy/policy-ref.ts';
 import { PolicyStore } from '../../src/policy/store.ts';
-import { switchScope, type SwitchScope } from '../../src/switch/terms.ts';
+import { standsInFor, switchScope, type SwitchScope } from '../../src/switch/terms.ts';
 
 const own = 'lockwarden-system';
 const system = ['kube-node-lease', 'kube-public', 'kube-system', own, 'longhorn-system'];
@@ -111,6 +111,16 @@ describe('the scope of the switch', () => {
     expect(asked(named)).toEqual([{ terms: byDefault, namespaces: ['kube-system'] }]);
   });
 
+  it('takes it in where nothing is refused anywhere else, too', () => {
+    const scope = scopeWith(
+      [ofCluster('p'), { enforcement: 'Audit' }],
+      [ofCluster('q'), { match: { namespaces: ['kube-system'] }, enforcement: 'Deny' }],
+    );
+    expect(scope.others).toBeNull();
+    expect(scope.unguarded).not.toContain('kube-system');
+    expect(standsInFor(scope, { kind: 'Lease', namespace: 'kube-system', name: 'orders' })).toBe(true);
+  });
+
   it('never takes in lockwarden’s own namespace', () => {
     const scope = scopeWith([ofCluster('p'), { match: { namespaces: [own] }, enforcement: 'Deny' }]);
     expect(scope.unguarded).toContain(own);
@@ -146,6 +156,29 @@ describe('a policy on names', () => {
       [ofTeam('q'), { match: { names: ['orders-*'], excludeNames: ['orders-dev'] }, enforcement: 'Deny' }],
     );
     expect(inTeam(scope)).toEqual({ ...byDefault, names: ['orders-*'], excludeNames: ['orders-dev'] });
+  });
+
+  it('leaves out what the policy that refuses leaves out, where only it refuses', () => {
+    const rest: [PolicyRef, object] = [ofCluster('p'), { enforcement: 'Audit' }];
+    const refusing = { match: { excludeNames: ['legacy', 'old-*'] }, enforcement: 'Deny' };
+    const scope = scopeWith(rest, [ofTeam('q'), refusing]);
+    expect(inTeam(scope)).toEqual({ ...byDefault, excludeNames: ['legacy', 'old-*'] });
+    const both = scopeWith(
+      rest,
+      [ofTeam('q'), refusing],
+      [ofTeam('r'), { match: { names: ['legacy'] }, enforcement: 'Deny', tolerance: '3s' }],
+    );
+    expect(inTeam(both)).toEqual({ ...byDefault, toleranceMs: 3_000, excludeNames: ['old-*'] });
+  });
+
+  it('that only records has no say in the terms of the other names', () => {
+    const lenient = {
+      match: { names: ['batch-*'] },
+      enforcement: 'Audit',
+      tolerance: '10s',
+      exempt: { users: ['x'] },
+    };
+    expect(inTeam(scopeWith([ofTeam('p'), lenient]))).toEqual({ ...byDefault, excludeNames: ['batch-*'] });
   });
 
   it('of another kind of lock says nothing', () => {
