@@ -1,7 +1,7 @@
 /** Whether the switch is in a cluster, for commands that tell of it. */
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
-import { objectAt } from '../kube/json.ts';
+import { objectAt, stringAt, type JsonObject } from '../kube/json.ts';
 import { pathOf } from '../switch/places.ts';
 import { guardLeaseName, inertObjects, isInert } from '../switch/policies.ts';
 
@@ -13,10 +13,18 @@ import { guardLeaseName, inertObjects, isInert } from '../switch/policies.ts';
  */
 export async function switchStandsIn(client: KubeClient, ownNamespace: string): Promise<boolean | null> {
   const lease = `/apis/coordination.k8s.io/v1/namespaces/${ownNamespace}/leases/${guardLeaseName}`;
-  const paths = [...inertObjects(ownNamespace).map(pathOf), lease];
+  const get = async (path: string): Promise<JsonObject> =>
+    objectAt(await client.request({ method: 'GET', path }), 'body');
+  const objects = inertObjects(ownNamespace);
+  const isPolicy = (object: JsonObject): boolean => stringAt(object, 'kind') === 'ValidatingAdmissionPolicy';
+  const policies = objects.filter(isPolicy).map(pathOf);
+  const others = objects.filter((object) => !isPolicy(object)).map(pathOf);
   try {
-    const found = await Promise.all(paths.map((path) => client.request({ method: 'GET', path })));
-    return !isInert(found.map((answer) => objectAt(answer, 'body')));
+    const [found] = await Promise.all([
+      Promise.all(policies.map(get)),
+      Promise.all([...others, lease].map(get)),
+    ]);
+    return found.every((policy) => !isInert([policy]));
   } catch (error) {
     if (!(error instanceof KubeError)) throw error;
     if (error.kind === 'not-found') return false;
