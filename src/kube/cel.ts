@@ -22,3 +22,19 @@ export function not(term: string): string {
 export function literal(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'").replaceAll('\n', '\\n')}'`;
 }
+
+/**
+ * Whether a request is about an object of this name. NB: the request of a deletecollection names no object; each call then carries it as
+ * the old one. A CREATE with a generated name has no name yet.
+ */
+export function isNamed(name: string): string {
+  const requestName = "request.?name.orValue('')";
+  return any(
+    `${requestName} == ${literal(name)}`,
+    all(
+      `${requestName} == ''`,
+      'oldObject != null',
+      `oldObject.?metadata.?name.orValue('') == ${literal(name)}`,
+    ),
+  );
+}

@@ -7,8 +7,11 @@ import { all } from './cel.ts';
 /** LIMIT: as `stampEntriesMax` of the core: an honest list has some ten entries. It also bounds the pairs that are compared. */
 export const entriesMax = 64;
 
-/** A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. Years beyond are not printed sortably. */
-const timeForm = `'^[12][0-9]{3}-.*Z$'`;
+/**
+ * A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. Years beyond are not printed sortably, and CEL knows no
+ * duration of more than 292 years.
+ */
+const timeForm = `'^(19|2[01])[0-9]{2}-.*Z$'`;
 const microTimeCharacters = 27;
 /** A stamp as the API server prints it: `2026-01-02T03:04:05Z`. */
 const stampCharacters = 20;

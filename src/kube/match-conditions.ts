@@ -14,7 +14,7 @@
  * minute past the API server's own stamp, and brings no stamp but the one that the API server wrote for it.
  */
 import { canaryName } from '../core/canary.ts';
-import { all, any, literal, not } from './cel.ts';
+import { all, any, isNamed, literal, not } from './cel.ts';
 
 /** One entry of `matchConditions`. */
 export interface MatchCondition {
@@ -107,7 +107,7 @@ function conditions(
   const named: readonly MatchCondition[] =
     notLocks.length === 0
       ? []
-      : [{ name: 'not-a-known-non-lock', expression: not(any(...notLocks.map(isNamed))) }];
+      : [{ name: 'not-a-known-non-lock', expression: not(any(...notLocks.map(isOneOf))) }];
   return [...first, ...named, ...sentConditions(sent, all(isUpdate, harmless))];
 }
 
@@ -127,23 +127,9 @@ function sentConditions(sent: Sent, isPlain: string): readonly MatchCondition[] 
   }
 }
 
-/**
- * NB: the request of a deletecollection names no object; each call then carries it as the old one. A CREATE with a
- * generated name has no name yet, and cannot be one of the known.
- */
-function isNamed({ namespace, name }: NotALock): string {
-  const requestName = "request.?name.orValue('')";
-  return all(
-    `request.?namespace.orValue('') == ${literal(namespace)}`,
-    any(
-      `${requestName} == ${literal(name)}`,
-      all(
-        `${requestName} == ''`,
-        'oldObject != null',
-        `oldObject.?metadata.?name.orValue('') == ${literal(name)}`,
-      ),
-    ),
-  );
+/** A CREATE with a generated name cannot be one of the known. */
+function isOneOf({ namespace, name }: NotALock): string {
+  return all(`request.?namespace.orValue('') == ${literal(namespace)}`, isNamed(name));
 }
 
 /** The stamps of an object. */

@@ -13,7 +13,7 @@
 import type { Clause } from '../core/decision.ts';
 import { apiServer, collectors } from '../core/identity.ts';
 import { reasons, type Reason } from '../core/reasons.ts';
-import { all, any, literal, not } from '../kube/cel.ts';
+import { all, any, isNamed, literal, not } from '../kube/cel.ts';
 import { objectAt, type JsonObject } from '../kube/json.ts';
 import {
   isAsleep,
@@ -84,16 +84,17 @@ function coversNothing({ others, classes }: SwitchScope): boolean {
   return others === null && classes.length === 0;
 }
 
-const lockFrame = frame(switchNames.locks, leases(['UPDATE']), {
+const lockFrame = frame(switchNames.locks, [leases(['UPDATE'])], {
   paramKind: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
 });
-const guardFrame = frame(switchNames.guard, {
-  ...leases(['CREATE', 'UPDATE', 'DELETE']),
-  resourceNames: [guardLeaseName],
-});
+// NB: a collection that is deleted is asked about object by object, by no name.
+const guardFrame = frame(switchNames.guard, [
+  { ...leases(['CREATE', 'UPDATE']), resourceNames: [guardLeaseName] },
+  leases(['DELETE']),
+]);
 
 /** What a policy is whatever the policies in force say. */
-function frame(name: string, rule: JsonObject, more: JsonObject = {}): JsonObject {
+function frame(name: string, rules: readonly JsonObject[], more: JsonObject = {}): JsonObject {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingAdmissionPolicy',
@@ -102,7 +103,7 @@ function frame(name: string, rule: JsonObject, more: JsonObject = {}): JsonObjec
       // An expression that fails lets the write pass: what stands in for a guard must not be able to stop a cluster.
       failurePolicy: 'Ignore',
       ...more,
-      matchConstraints: { matchPolicy: 'Equivalent', resourceRules: [rule] },
+      matchConstraints: { matchPolicy: 'Equivalent', resourceRules: [...rules] },
       // NB: the API server takes no policy that does nothing at all. This annotates nothing.
       auditAnnotations: [{ key: 'nothing', valueExpression: 'null' }],
     },
@@ -137,10 +138,11 @@ function binding(name: string, more: JsonObject = {}): JsonObject {
 }
 
 function lockPolicy(scope: SwitchScope): JsonObject {
-  const tolerance = toleranceIn(scope);
+  const tolerance = 'variables.toleranceMs';
   return {
     matchConditions: [{ name: 'not-a-plain-renewal', expression: all(needsJudging, isCovered(scope)) }],
     variables: [
+      { name: 'toleranceMs', expression: toleranceIn(scope) },
       ...stampVariables(tolerance),
       {
         name: 'touchesEvidence',
@@ -196,6 +198,7 @@ function guardPolicy({ username }: SwitchOptions): JsonObject {
   const isOwn = `request.userInfo.username == ${literal(username)}`;
   const isSystem = isIn('request.userInfo.username', collectors);
   return {
+    matchConditions: [{ name: 'the-guard-lease', expression: isNamed(guardLeaseName) }],
     validations: [
       {
         expression: any(isOwn, all("request.operation == 'DELETE'", isSystem)),
@@ -235,8 +238,6 @@ function tail(rule: string): string {
   return literal(`[lockwarden ${rule}, switch]`);
 }
 
-const namespace = 'request.namespace';
-
 /**
  * Whether the switch stands in for the lock and its requester: whatever the bindings say, for policies and bindings are not written at
  * once. With `asks`, only where the terms ask for it.
@@ -245,13 +246,37 @@ function isCovered(
   { unguarded, others, classes }: SwitchScope,
   asks: (terms: Terms) => boolean = () => true,
 ): string {
-  const listed = classes.flatMap((each) => each.namespaces);
-  const ofClasses = classes
-    .filter(({ terms }) => asks(terms))
-    .map(({ namespaces: names, terms }) => all(isIn(namespace, names), meets(terms)));
-  const ofOthers = others === null || !asks(others) ? [] : [all(not(isIn(namespace, listed)), meets(others))];
-  const either = [...ofClasses, ...ofOthers];
-  return either.length === 0 ? 'false' : all(not(isIn(namespace, unguarded)), any(...either));
+  // By what it says: terms that differ in nothing but their tolerance are told apart elsewhere.
+  const conditions: string[] = [];
+  const idOf = (terms: Terms | null): number => {
+    if (terms === null || !asks(terms)) return ofNobody;
+    const condition = meets(terms);
+    if (!conditions.includes(condition)) conditions.push(condition);
+    return conditions.indexOf(condition);
+  };
+  const rest = idOf(others);
+  const ids = [
+    ...unguarded.map((name) => [name, ofNobody] as const),
+    ...classes.flatMap((each) => {
+      const id = idOf(each.terms);
+      return each.namespaces.map((name) => [name, id] as const);
+    }),
+  ];
+  if (conditions.length === 0) return 'false';
+  const either = any(...conditions.map((condition, id) => all(`id == ${String(id)}`, condition)));
+  return `[${byNamespace(ids, rest)}].exists(id, ${either})`;
+}
+
+const ofNobody = -1;
+
+/**
+ * A number for the namespace of the request. A map, so that each name is written once: CEL takes 100,000 characters an expression, and 250
+ * levels of nesting.
+ */
+function byNamespace(numbers: readonly (readonly [string, number])[], otherwise: number): string {
+  if (numbers.length === 0) return String(otherwise);
+  const entries = numbers.map(([name, number]) => `${literal(name)}: ${String(number)}`);
+  return `{${entries.join(', ')}}[?request.namespace].orValue(${String(otherwise)})`;
 }
 
 function meets({ names, excludeNames, exempt }: Terms): string {
@@ -286,10 +311,8 @@ function regexpOf(pattern: string): string {
 
 /** The tolerance for the namespace of the request, in milliseconds. */
 function toleranceIn({ others, classes }: SwitchScope): string {
-  const last = String(others?.toleranceMs ?? 0);
-  return classes.reduceRight(
-    (rest, { namespaces: names, terms }) =>
-      `(${isIn(namespace, names)} ? ${String(terms.toleranceMs)} : ${rest})`,
-    last,
+  const own = classes.flatMap(({ namespaces: names, terms }) =>
+    names.map((name) => [name, terms.toleranceMs] as const),
   );
+  return byNamespace(own, others?.toleranceMs ?? 0);
 }

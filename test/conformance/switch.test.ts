@@ -6,28 +6,26 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import type { KubeError } from '../../src/kube/errors.ts';
-import { arrayAt, objectAt, type JsonObject } from '../../src/kube/json.ts';
+import { arrayAt, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
-import { guardLeaseName } from '../../src/switch/policies.ts';
-import type { SwitchScope } from '../../src/switch/terms.ts';
+import { collectionOf } from '../../src/switch/places.ts';
+import { guardLeaseName, switchObjects } from '../../src/switch/policies.ts';
+import type { SwitchScope, Terms } from '../../src/switch/terms.ts';
 import { failureOf, microTime, Namespace, withMetadata, withSpec } from '../kube/support/cluster.ts';
 import { createTestNamespace, type TestNamespace } from '../support/identities.ts';
 import { createCandidate } from './support/candidate.ts';
 import { installSwitch, ownNamespace } from './support/switch.ts';
 
-const scope: SwitchScope = {
-  unguarded: ['kube-system', ownNamespace],
-  others: {
-    toleranceMs: 1_000,
-    names: null,
-    excludeNames: ['left-out', 'known-*'],
-    exempt: { usernames: [], groups: ['break-glass'] },
-    shortening: true,
-    stamps: true,
-  },
-  classes: [],
+const terms: Terms = {
+  toleranceMs: 1_000,
+  names: null,
+  excludeNames: ['left-out', 'known-*'],
+  exempt: { usernames: [], groups: ['break-glass'] },
+  shortening: true,
+  stamps: true,
 };
+const scope: SwitchScope = { unguarded: ['kube-system', ownNamespace], others: terms, classes: [] };
 
 let controlPlane: ControlPlane;
 let client: KubeClient;
@@ -247,6 +245,77 @@ describe('awake', () => {
     expectRefusal(await take(name), 'takes the lock');
   });
 
+  describe('refuses that the stamp is walked back in steps that are small enough each', () => {
+    const toldBack = (entry: JsonObject): JsonObject => ({
+      ...entry,
+      time: `${new Date(Date.parse(String(entry['time'])) - 2_000).toISOString().slice(0, 19)}Z`,
+    });
+
+    /** Writes again and again, until that is refused. */
+    async function walkBack(
+      name: string,
+      step: (object: JsonObject, count: number) => JsonObject,
+    ): Promise<void> {
+      for (let count = 1; ; count += 1) {
+        const failure = await failureOf(ns.put('leases', name, (object) => step(object, count), 'thief'));
+        if (failure !== null) {
+          expectRefusal(failure, 'EvidenceTampered');
+          // One step may pass; the lease of fifteen seconds is far from over by it.
+          expect(count).toBeLessThanOrEqual(2);
+          break;
+        }
+      }
+      expectRefusal(await take(name), 'takes the lock');
+    }
+
+    test('in an entry that only the API server itself has', async () => {
+      const renewTimeOnly = { 'f:spec': { 'f:renewTime': {} } };
+      const others = { 'f:spec': { 'f:holderIdentity': {}, 'f:leaseDurationSeconds': {} } };
+      await walkBack(await lock(), (object, count) => {
+        const isAncient = ({ manager }: JsonObject): boolean => manager === 'ancient-changes';
+        const entries = entriesIn(object).filter((entry) => entry['manager'] !== 'thief');
+        const [owner = {}] = entries;
+        const ancient = entries.find(isAncient) ?? { ...owner, manager: 'ancient-changes' };
+        return withMetadata(object, {
+          labels: { step: String(count) },
+          managedFields: [
+            ...entries.filter((entry) => !isAncient(entry)).map((entry) => ({ ...entry, fieldsV1: others })),
+            { ...toldBack(ancient), fieldsV1: renewTimeOnly },
+          ],
+        });
+      });
+    });
+
+    test('in the holder’s own, beside a label that goes', async () => {
+      const name = await lock();
+      const labels = { a: '', b: '', c: '', d: '', e: '', f: '', g: '' };
+      await ns.patch('leases', name, 'merge', { metadata: { labels } }, 'labeller');
+      await walkBack(name, (object, count) =>
+        withMetadata(object, {
+          labels: Object.fromEntries(Object.entries(labels).slice(count)),
+          managedFields: entriesIn(object).map((entry) =>
+            entry['manager'] === 'elector' ? toldBack(entry) : entry,
+          ),
+        }),
+      );
+    });
+  });
+
+  test('lets a release pass that takes away all that its writer had written, and so all stamps', async () => {
+    const name = `released-${String(locks)}`;
+    const spec = {
+      holderIdentity: 'a',
+      leaseDurationSeconds: 15,
+      renewTime: microTime(),
+      acquireTime: microTime(),
+    };
+    await ns.post('leases', name, { spec });
+    const gone = { holderIdentity: null, leaseDurationSeconds: null, renewTime: null, acquireTime: null };
+    expect(await failureOf(ns.patch('leases', name, 'merge', { spec: gone }))).toBeNull();
+    expect(entriesIn(await ns.get('leases', name))).toEqual([]);
+    expect(await take(name)).toBeNull();
+  });
+
   test('an owner without a time, as a forced apply of the same values leaves one, makes no lock look expired, nor alive for ever', async () => {
     const name = await lock(4);
     const { spec } = (await ns.get('leases', name)) as { spec: JsonObject };
@@ -292,7 +361,12 @@ describe('whatever is written', () => {
   );
   const time = fc.oneof(
     fc.constantFrom(
-      ...['0001-01-01T00:00:00.000000Z', '9999-12-31T23:59:59.999999Z', '1970-01-01T00:00:00.000000Z'],
+      ...[
+        '0001-01-01T00:00:00.000000Z',
+        '9999-12-31T23:59:59.999999Z',
+        '1970-01-01T00:00:00.000000Z',
+        '1700-01-01T00:00:00.000000Z',
+      ],
       ...['2999-01-01T00:00:00.000000Z', null],
     ),
     fc.integer({ min: -100_000, max: 100_000 }).map((ms) => microTime(ms)),
@@ -372,6 +446,20 @@ describe('whatever is written', () => {
   }
 });
 
+test('the API server takes it with a thousand namespaces on terms of their own', async () => {
+  const classes = Array.from({ length: 1_000 }, (_, index) => ({
+    namespaces: [`team-${String(index)}-of-a-name-of-some-length-of-its-own`],
+    terms: { ...terms, toleranceMs: index },
+  }));
+  for (const object of switchObjects({ scope: { ...scope, classes }, ownNamespace, username: 'nobody' })) {
+    const body = withMetadata(object, { name: `large-${stringAt(objectAt(object, 'metadata'), 'name')}` });
+    const path = collectionOf(object);
+    expect(
+      await failureOf(client.request({ method: 'POST', path, body, query: { dryRun: 'All' } })),
+    ).toBeNull();
+  }
+});
+
 describe('the guard Lease', () => {
   test('puts the switch to sleep when it is renewed, and wakes it when it is not', async () => {
     await renewGuard(0);
@@ -424,6 +512,13 @@ describe('the guard Lease', () => {
       'for lockwarden alone',
     );
     expectRefusal(await failureOf(theirs.delete('leases', guardLeaseName)), 'for lockwarden alone');
+    for (const query of [{}, { fieldSelector: `metadata.name=${guardLeaseName}` }]) {
+      const path = theirs.collection('leases');
+      expectRefusal(
+        await failureOf(candidate.locks.client.request({ method: 'DELETE', path, query })),
+        'for lockwarden alone',
+      );
+    }
     expect(await failureOf(theirs.post('leases', 'another'))).toBeNull();
     candidate.close();
   });
