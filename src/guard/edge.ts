@@ -22,8 +22,8 @@ export interface EdgeOptions {
   /** lockwarden's own. */
   readonly namespace: string;
   readonly memories: LockMemories;
-  readonly policies: GuardPolicies;
-  readonly reviews: GuardReviews;
+  readonly policies: Pick<GuardPolicies, 'settingsFor'>;
+  readonly reviews: Pick<GuardReviews, 'judged'>;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
   readonly clock: Clock;
