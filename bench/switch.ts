@@ -20,7 +20,7 @@ import { startControlPlane } from '../src/sandbox/control-plane.ts';
 import { guardLeaseName, switchNames } from '../src/switch/policies.ts';
 import { installSwitch, ownNamespace } from '../test/conformance/support/switch.ts';
 import { microTime, Namespace, withSpec } from '../test/kube/support/cluster.ts';
-import { cpuSecondsOf, processNamed } from './support/cpu.ts';
+import { cpuSecondsOf, processNamed } from './support/processes.ts';
 import { median, quantile } from './support/figures.ts';
 import { startControllerRuntime } from './support/peer.ts';
 

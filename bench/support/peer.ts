@@ -20,18 +20,27 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-const moduleDir = fileURLToPath(new URL('../peers/controller-runtime', import.meta.url));
+const here = (path: string): string => fileURLToPath(new URL(`../peers/${path}`, import.meta.url));
 
 /**
  * A webhook of controller-runtime that decodes both objects and allows, at an address of this machine. Built the first time, which takes
  * a minute or two.
  */
 export async function startControllerRuntime(address = '127.0.0.1'): Promise<Peer> {
-  const progress = (line: string): unknown => process.stderr.write(`${line}\n`);
   const program = await ensureGoProgram(
-    { name: 'controller-runtime-peer', moduleDir, packagePath: '.' },
-    { progress },
+    { name: 'controller-runtime-peer', moduleDir: here('controller-runtime'), packagePath: '.' },
+    { progress: (line) => process.stderr.write(`${line}\n`) },
   );
+  return startPeer(program, [], address);
+}
+
+/** lockwarden's own edge, with no cluster behind it. */
+export function startLockwarden(address = '127.0.0.1'): Promise<Peer> {
+  return startPeer(process.execPath, [here('lockwarden.ts')], address);
+}
+
+/** Starts a program that takes `--address`, `--port` and `--cert-dir`, and answers reviews at `/validate`. What it logs is dropped. */
+async function startPeer(program: string, args: readonly string[], address: string): Promise<Peer> {
   const folder = await mkdtemp(join(tmpdir(), 'lockwarden-peer-'));
   const hourMs = 3_600_000;
   const certificate = await issueServingCertificate({
@@ -40,9 +49,11 @@ export async function startControllerRuntime(address = '127.0.0.1'): Promise<Pee
   await writeFile(join(folder, 'tls.crt'), certificate.certPem);
   await writeFile(join(folder, 'tls.key'), certificate.keyPem, { mode: 0o600 });
   const port = await freePort(address);
-  const child = spawn(program, ['--address', address, '--port', String(port), '--cert-dir', folder], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = spawn(
+    program,
+    [...args, '--address', address, '--port', String(port), '--cert-dir', folder],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
   await untilListening(address, port);
   return {
     url: `https://${address}:${String(port)}/validate`,

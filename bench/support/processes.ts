@@ -1,4 +1,4 @@
-/** How much of a processor others have used. */
+/** What other processes use of this machine. */
 import { readdir, readFile } from 'node:fs/promises';
 
 /** LIMIT: what `getconf CLK_TCK` says on every Linux that Node runs on. */
@@ -30,4 +30,10 @@ async function statOf(pid: number): Promise<{ name: string; fields: readonly str
   // The name may have spaces and parentheses itself.
   const [begin, end] = [stat.indexOf('('), stat.lastIndexOf(')')];
   return { name: stat.slice(begin + 1, end), fields: stat.slice(end + 2).split(' ') };
+}
+
+/** Resident memory of a process, in MiB. Linux only. */
+export async function residentMiBOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(?<kib>\d+) kB$/mu.exec(status)?.groups?.['kib']) / 1_024;
 }

@@ -1,0 +1,114 @@
+/** AdmissionReviews as API servers send them, of the sizes that clients' locks have. */
+import type { JsonObject } from '../../src/kube/json.ts';
+import { leaderAnnotation, microTime } from '../../test/kube/support/cluster.ts';
+
+/** A review, and what the full truth table says of it. */
+export interface Body {
+  readonly text: string;
+  readonly isAllowed: boolean;
+}
+
+const group = 'coordination.k8s.io';
+const leaseKind = { group, version: 'v1', kind: 'Lease' };
+const leaseResource = { group, version: 'v1', resource: 'leases' };
+const configMapKind = { group: '', version: 'v1', kind: 'ConfigMap' };
+const configMapResource = { group: '', version: 'v1', resource: 'configmaps' };
+
+const leaseFields = {
+  'f:spec': {
+    ...{ 'f:acquireTime': {}, 'f:holderIdentity': {}, 'f:leaseDurationSeconds': {} },
+    ...{ 'f:leaseTransitions': {}, 'f:renewTime': {} },
+  },
+};
+const configMapFields = {
+  'f:data': { 'f:payload': {} },
+  'f:metadata': { 'f:annotations': { '.': {}, [`f:${leaderAnnotation}`]: {} } },
+};
+
+/** Who holds, since when, in milliseconds from now. */
+interface Held {
+  readonly by: string;
+  readonly renewedMs: number;
+}
+
+const hourMs = 3_600_000;
+
+function metadata(name: string, fieldsV1: JsonObject, { renewedMs }: Held): JsonObject {
+  const time = `${new Date(Date.now() + renewedMs).toISOString().slice(0, 19)}Z`;
+  return {
+    ...{ name, namespace: 'team', uid: 'd3a0a5e6-42a4-4ab3-8ac6-0f5ac1a1d3f0', resourceVersion: '4711' },
+    creationTimestamp: '2026-01-02T03:04:05Z',
+    managedFields: [
+      {
+        ...{ manager: 'elector', operation: 'Update', apiVersion: 'v1', time },
+        ...{ fieldsType: 'FieldsV1', fieldsV1 },
+      },
+    ],
+  };
+}
+
+function recordOf({ by, renewedMs }: Held): JsonObject {
+  return {
+    ...{ holderIdentity: by, leaseDurationSeconds: 15, acquireTime: microTime(-hourMs) },
+    ...{ renewTime: microTime(renewedMs), leaseTransitions: 3 },
+  };
+}
+
+function lease(name: string, held: Held): JsonObject {
+  const about = metadata(name, leaseFields, held);
+  return { apiVersion: `${group}/v1`, kind: 'Lease', metadata: about, spec: recordOf(held) };
+}
+
+function configMap(name: string, held: Held, bytes: number): JsonObject {
+  const annotations = { [leaderAnnotation]: JSON.stringify(recordOf(held)) };
+  return {
+    ...{ apiVersion: 'v1', kind: 'ConfigMap' },
+    metadata: { ...metadata(name, configMapFields, held), annotations },
+    data: { payload: 'lorem ipsum '.repeat(Math.ceil(bytes / 12)).slice(0, bytes) },
+  };
+}
+
+function review(before: JsonObject, after: JsonObject): string {
+  const isLease = after['kind'] === 'Lease';
+  const [kind, resource] = isLease ? [leaseKind, leaseResource] : [configMapKind, configMapResource];
+  const { name } = after['metadata'] as { name: string };
+  const request = {
+    ...{ uid: '705ab4f5-6393-11e8-b7cc-42010a800002', kind, resource, requestKind: kind },
+    ...{ requestResource: resource, name, namespace: 'team', operation: 'UPDATE' },
+    userInfo: {
+      username: 'system:serviceaccount:team:controller',
+      uid: '0b5ef0a4-2a73-4b4c-a0a4-2a0f2c8b3d11',
+      groups: ['system:serviceaccounts', 'system:serviceaccounts:team', 'system:authenticated'],
+      extra: {
+        'authentication.kubernetes.io/pod-name': ['controller-7d9c5bcbf6-x2x8v'],
+        'authentication.kubernetes.io/pod-uid': ['6f2a0f0e-5ad5-4f5d-9f3a-3d1c6d1f7d9e'],
+      },
+    },
+    ...{ object: after, oldObject: before, dryRun: false },
+    options: { kind: 'UpdateOptions', apiVersion: 'meta.k8s.io/v1', fieldManager: 'elector' },
+  };
+  return JSON.stringify({ kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1', request });
+}
+
+const live = { by: 'a', renewedMs: -2_000 };
+const expired = { by: 'a', renewedMs: -hourMs };
+const renewed = { by: 'a', renewedMs: 0 };
+const taken = { by: 'b', renewedMs: 0 };
+const kib = 1_024;
+
+/** Reviews by name, made now: what is live has two seconds behind it, and a minute later it is not. */
+export function bodies(): Readonly<Record<string, () => Body>> {
+  return {
+    renewal: () => ({ text: review(lease('renewed', live), lease('renewed', renewed)), isAllowed: true }),
+    takeover: () => ({ text: review(lease('due', expired), lease('due', taken)), isAllowed: true }),
+    theft: () => ({ text: review(lease('stolen', live), lease('stolen', taken)), isAllowed: false }),
+    'ConfigMap of 100 KiB': () => ({
+      text: review(configMap('record', expired, 100 * kib), configMap('record', taken, 100 * kib)),
+      isAllowed: true,
+    }),
+    'ConfigMap of 1 MiB': () => ({
+      text: review(configMap('large', expired, 1_000 * kib), configMap('large', taken, 1_000 * kib)),
+      isAllowed: true,
+    }),
+  };
+}
