@@ -23,6 +23,9 @@ export function literal(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'").replaceAll('\n', '\\n')}'`;
 }
 
+/** Whether a request updates an object. */
+export const isUpdate = "request.operation == 'UPDATE'";
+
 /**
  * Whether a request is about an object of this name. NB: the request of a deletecollection names no object; each call then carries it as
  * the old one. A CREATE with a generated name has no name yet.

@@ -49,14 +49,9 @@ export function renewTimeIn(variable: string): string {
   return leaseField(variable, 'renewTime', "''");
 }
 
-/** Whether there is a renew time that can be parsed. NB: a zero MicroTime is stored as null, so the type is checked and not only the presence. */
-export function hasRenewTime(variable: string): string {
-  const value = renewTimeIn(variable);
-  return all(
-    `type(${value}) == string`,
-    `size(${value}) == ${String(microTimeCharacters)}`,
-    `${value}.matches(${timeForm})`,
-  );
+/** Whether there is a renew time of a form, by default one that can be parsed. NB: a zero MicroTime is stored as null, so the type is checked and not only the presence. */
+export function hasRenewTime(variable: string, form = timeForm): string {
+  return isText(renewTimeIn(variable), microTimeCharacters, form);
 }
 
 /** Whether there is a duration. */
@@ -69,12 +64,24 @@ export function isHeld(variable: string): string {
   return all(`type(${holderIn(variable)}) == string`, `${holderIn(variable)} != ''`);
 }
 
-/** Whether an entry has a time that can be parsed. */
-export function isStamped(entry: string): string {
-  const time = `${entry}.?time.orValue('')`;
+/** Whether an entry has a time of a form, by default one that can be parsed. */
+export function isStamped(entry: string, form = timeForm): string {
+  return isText(`${entry}.?time.orValue('')`, stampCharacters, form);
+}
+
+/** Whether a value is a text of so many characters and of a form. */
+function isText(value: string, characters: number, form: string): string {
   return all(
-    `type(${time}) == string`,
-    `size(${time}) == ${String(stampCharacters)}`,
-    `${time}.matches(${timeForm})`,
+    `type(${value}) == string`,
+    `size(${value}) == ${String(characters)}`,
+    `${value}.matches(${form})`,
   );
 }
+
+/** Whether the entries `o`, of before, and `m` are those of one manager. */
+export const sameManager = all(
+  'o.?manager == m.?manager',
+  'o.?operation == m.?operation',
+  'o.?subresource == m.?subresource',
+  'o.?apiVersion == m.?apiVersion',
+);

@@ -14,7 +14,19 @@
  * minute past the API server's own stamp, and brings no stamp but the one that the API server wrote for it.
  */
 import { canaryName } from '../core/canary.ts';
-import { all, any, isNamed, literal, not } from './cel.ts';
+import { all, any, isNamed, isUpdate, literal, not } from './cel.ts';
+import {
+  durationIn,
+  entriesMax,
+  entriesOf,
+  hasRenewTime,
+  holderIn,
+  isStamped,
+  ownsLeaseField,
+  renewTimeIn,
+  sameManager,
+  type Owns,
+} from './lease-cel.ts';
 
 /** One entry of `matchConditions`. */
 export interface MatchCondition {
@@ -46,8 +58,6 @@ export interface MatchOptions {
 const annotationKey = 'control-plane.alpha.kubernetes.io/leader';
 const annotation = literal(annotationKey);
 
-/** LIMIT: as `stampEntriesMax` of the core: an honest list has some ten entries. It also bounds the pairs compared below. */
-const entriesMax = 64;
 /** LIMIT: identities are pod names with a suffix; a longer one may well be judged by the webhook each time. */
 const holderCharactersMax = 512;
 /** LIMIT: an annotation's record is some 300 bytes; searching 4 KiB costs CEL a thousandth of its budget. */
@@ -55,12 +65,8 @@ const recordCharactersMax = 4096;
 /** LIMIT: clients take the time before they send, so a renewal's time lies before its stamp; a minute is a clock that is off. */
 const renewTimeAhead = "duration('60s')";
 
-/** A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. Years beyond are not printed sortably. */
-const microTimeForm = literal('^[12][0-9]{3}-.*Z$');
-const microTimeCharacters = 27;
-/** A stamp as the API server prints it: `2026-01-02T03:04:05Z`. */
-const stampForm = literal('^[12][0-9]{3}-.*Z$');
-const stampCharacters = 20;
+/** What a time begins with and ends with, of a Lease or of a stamp. Years beyond are not printed sortably. */
+const timeForm = literal('^[12][0-9]{3}-.*Z$');
 /** The date and second of a time, and how many characters they take. */
 const toTheSecond = literal('[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}');
 const secondCharacters = 19;
@@ -71,8 +77,6 @@ const secondCharacters = 19;
 const renewTimeMember = literal(
   '"renewTime": ?"[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z?"',
 );
-
-const isUpdate = "request.operation == 'UPDATE'";
 
 /**
  * The conditions for the canary: a dry run on that one Lease. The other conditions are true for dry runs as well.
@@ -132,21 +136,13 @@ function isOneOf({ namespace, name }: NotALock): string {
   return all(`request.?namespace.orValue('') == ${literal(namespace)}`, isNamed(name));
 }
 
-/** The stamps of an object. */
-function entries(variable: string): string {
-  return `${variable}.?metadata.?managedFields.orValue([])`;
-}
-
 /** An update of an object without stamps: whether it renews cannot be told, so its outage must be nobody's. */
-const isUntracked = all(isUpdate, `size(${entries('oldObject')}) == 0`);
+const isUntracked = all(isUpdate, `size(${entriesOf('oldObject')}) == 0`);
 
 const fewEntries = all(
-  `size(${entries('object')}) <= ${entriesMax}`,
-  `size(${entries('oldObject')}) <= ${entriesMax}`,
+  `size(${entriesOf('object')}) <= ${entriesMax}`,
+  `size(${entriesOf('oldObject')}) <= ${entriesMax}`,
 );
-
-/** Whether the entry that the CEL variable `entry` names owns a field. */
-type Owns = (entry: string) => string;
 
 /**
  * Whether an entry `m` was there before, with the same time. What it owns may have become less, as it does when another
@@ -154,14 +150,11 @@ type Owns = (entry: string) => string;
  */
 function isOldEntry(guarded: readonly Owns[]): string {
   const same = all(
-    'o.?manager == m.?manager',
-    'o.?operation == m.?operation',
-    'o.?subresource == m.?subresource',
-    'o.?apiVersion == m.?apiVersion',
+    sameManager,
     'o.?time == m.?time',
     ...guarded.map((owns) => any(not(owns('m')), owns('o'))),
   );
-  return `${entries('oldObject')}.exists(o, ${same})`;
+  return `${entriesOf('oldObject')}.exists(o, ${same})`;
 }
 
 /**
@@ -170,56 +163,33 @@ function isOldEntry(guarded: readonly Owns[]): string {
  * before: no stamp is forged or planted beside it.
  */
 function stampedByThisWrite(owns: Owns, guarded: readonly Owns[], renewTimeSecond: string): string {
-  const isStamp = all(
-    "type(m.?time.orValue('')) == string",
-    `size(m.?time.orValue('')) == ${stampCharacters}`,
-    `m.?time.orValue('').matches(${stampForm})`,
-  );
   const notAhead = `${renewTimeSecond} <= string(timestamp(m.time) + ${renewTimeAhead}).substring(0, ${secondCharacters})`;
   return all(
-    `${entries('object')}.exists_one(m, ${owns('m')})`,
-    `${entries('object')}.all(m, ${owns('m')} ? (${all(isStamp, notAhead)}) : (${isOldEntry(guarded)}))`,
+    `${entriesOf('object')}.exists_one(m, ${owns('m')})`,
+    `${entriesOf('object')}.all(m, ${owns('m')} ? (${all(isStamped('m', timeForm), notAhead)}) : (${isOldEntry(guarded)}))`,
   );
 }
 
-function leaseField(variable: string, field: string, absent: string): string {
-  return `${variable}.?spec.?${field}.orValue(${absent})`;
-}
-
-/** NB: a zero MicroTime is stored as null, so the type is checked and not only the presence. */
-function isMicroTime(variable: string): string {
-  const value = leaseField(variable, 'renewTime', "''");
-  return all(
-    `type(${value}) == string`,
-    `size(${value}) == ${microTimeCharacters}`,
-    `${value}.matches(${microTimeForm})`,
-  );
-}
-
-const ownsLeaseField =
-  (field: string): Owns =>
-  (entry) =>
-    `'f:${field}' in ${entry}.?fieldsV1[?'f:spec'].orValue({})`;
 const ownsRenewTime = ownsLeaseField('renewTime');
 const ownsHolder = ownsLeaseField('holderIdentity');
 
 /** A renewal as all surveyed clients write it to a Lease, whatever else of the record it changes. */
 const plainLeaseRenewal = all(
   fewEntries,
-  `type(${leaseField('object', 'holderIdentity', "''")}) == string`,
-  `size(${leaseField('object', 'holderIdentity', "''")}) <= ${holderCharactersMax}`,
-  `${leaseField('object', 'holderIdentity', "''")} != ''`,
-  `${leaseField('object', 'holderIdentity', "''")} == ${leaseField('oldObject', 'holderIdentity', "''")}`,
-  `type(${leaseField('object', 'leaseDurationSeconds', '0')}) == int`,
-  `${leaseField('object', 'leaseDurationSeconds', '0')} > 0`,
-  `${leaseField('object', 'leaseDurationSeconds', '0')} == ${leaseField('oldObject', 'leaseDurationSeconds', '0')}`,
-  isMicroTime('object'),
-  isMicroTime('oldObject'),
-  `${leaseField('object', 'renewTime', "''")} > ${leaseField('oldObject', 'renewTime', "''")}`,
+  `type(${holderIn('object')}) == string`,
+  `size(${holderIn('object')}) <= ${holderCharactersMax}`,
+  `${holderIn('object')} != ''`,
+  `${holderIn('object')} == ${holderIn('oldObject')}`,
+  `type(${durationIn('object')}) == int`,
+  `${durationIn('object')} > 0`,
+  `${durationIn('object')} == ${durationIn('oldObject')}`,
+  hasRenewTime('object', timeForm),
+  hasRenewTime('oldObject', timeForm),
+  `${renewTimeIn('object')} > ${renewTimeIn('oldObject')}`,
   stampedByThisWrite(
     ownsRenewTime,
     [ownsHolder],
-    `${leaseField('object', 'renewTime', "''")}.substring(0, ${secondCharacters})`,
+    `${renewTimeIn('object')}.substring(0, ${secondCharacters})`,
   ),
 );
 
@@ -227,7 +197,7 @@ function record(variable: string): string {
   return `${variable}.?metadata.?annotations[?${annotation}].orValue('')`;
 }
 
-function renewTimeIn(variable: string): string {
+function renewTimeOf(variable: string): string {
   return `${record(variable)}.find(${renewTimeMember})`;
 }
 
@@ -250,11 +220,11 @@ const plainRecordRenewal = all(
   smallRecords,
   `size(${record('object')}.findAll(${renewTimeMember})) == 1`,
   `size(${record('oldObject')}.findAll(${renewTimeMember})) == 1`,
-  `${record('object')}.split(${renewTimeIn('object')}) == ${record('oldObject')}.split(${renewTimeIn('oldObject')})`,
+  `${record('object')}.split(${renewTimeOf('object')}) == ${record('oldObject')}.split(${renewTimeOf('oldObject')})`,
   // Of the same form and length, so that text order is the order of time.
-  `size(${renewTimeIn('object')}) == size(${renewTimeIn('oldObject')})`,
-  `${renewTimeIn('object')} > ${renewTimeIn('oldObject')}`,
-  stampedByThisWrite(ownsRecord, [], `${renewTimeIn('object')}.find(${toTheSecond}).replace(' ', 'T')`),
+  `size(${renewTimeOf('object')}) == size(${renewTimeOf('oldObject')})`,
+  `${renewTimeOf('object')} > ${renewTimeOf('oldObject')}`,
+  stampedByThisWrite(ownsRecord, [], `${renewTimeOf('object')}.find(${toTheSecond}).replace(' ', 'T')`),
 );
 
 /**
@@ -265,7 +235,7 @@ const untouchedRecord = all(
   fewEntries,
   smallRecords,
   `${record('object')} == ${record('oldObject')}`,
-  `${entries('object')}.filter(m, ${ownsRecord('m')}).size() == ${entries('oldObject')}.filter(m, ${ownsRecord('m')}).size()`,
-  `${entries('object')}.filter(m, ${ownsRecord('m')}).all(m, ${isOldEntry([ownsRecord])})`,
-  `${entries('object')}.filter(m, ${not(isOldEntry([ownsRecord]))}).size() <= 1`,
+  `${entriesOf('object')}.filter(m, ${ownsRecord('m')}).size() == ${entriesOf('oldObject')}.filter(m, ${ownsRecord('m')}).size()`,
+  `${entriesOf('object')}.filter(m, ${ownsRecord('m')}).all(m, ${isOldEntry([ownsRecord])})`,
+  `${entriesOf('object')}.filter(m, ${not(isOldEntry([ownsRecord]))}).size() <= 1`,
 );

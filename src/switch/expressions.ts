@@ -6,7 +6,7 @@
  * INVARIANT: an expression never fails, and never refuses what is not certainly early. Times that a writer chose are parsed only
  * where their form was checked, and are used only where the API server has left no stamp.
  */
-import { all, any, not } from '../kube/cel.ts';
+import { all, any, isUpdate, not } from '../kube/cel.ts';
 import {
   durationIn,
   entriesMax,
@@ -18,6 +18,7 @@ import {
   isStamped,
   ownsLeaseField,
   renewTimeIn,
+  sameManager,
   type Owns,
 } from '../kube/lease-cel.ts';
 
@@ -30,8 +31,6 @@ export interface Variable {
 const ownsRenewTime = ownsLeaseField('renewTime');
 const ownsHolder = ownsLeaseField('holderIdentity');
 const ownsDuration = ownsLeaseField('leaseDurationSeconds');
-
-const isUpdate = "request.operation == 'UPDATE'";
 
 /** A promise that can be judged: held, timed and stamped, before the write. */
 const isPromise = all(
@@ -210,17 +209,10 @@ const spoilsList = any(
  */
 const ownManagers = "['ancient-changes', 'before-first-apply']";
 
-const sameKey = all(
-  'o.?manager == m.?manager',
-  'o.?operation == m.?operation',
-  'o.?subresource == m.?subresource',
-  'o.?apiVersion == m.?apiVersion',
-);
-
 /** Entries that this write has brought or touched. The API server touches one, the requester's. */
 const touched = `${entriesOf('object')}.filter(m, ${all(
   not(`m.?manager.orValue('') in ${ownManagers}`),
-  not(`${entriesOf('oldObject')}.exists(o, ${all(sameKey, 'o.?time == m.?time')})`),
+  not(`${entriesOf('oldObject')}.exists(o, ${all(sameManager, 'o.?time == m.?time')})`),
 )})`;
 
 /** The renew time stays, and entries are planted or forged beside the one that the API server wrote. */
@@ -246,7 +238,7 @@ function falsifies(toleranceMs: string): string {
     ownsRenewTime('m'),
     any(
       `m.?manager.orValue('') in ${ownManagers}`,
-      `${entriesOf('oldObject')}.exists(o, ${all(sameKey, ownsRenewTime('o'))})`,
+      `${entriesOf('oldObject')}.exists(o, ${all(sameManager, ownsRenewTime('o'))})`,
     ),
   )})`;
   return all(
