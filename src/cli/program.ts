@@ -381,7 +381,7 @@ Examples:
                                                    from the policies of a cluster: what the leader writes there
   kubectl get clusterlockpolicies,lockpolicies,namespaces -A -o yaml | lockwarden render -
 
-Three ValidatingAdmissionPolicies and their bindings. The leader keeps them up to date by itself; have it leave them to you
+Two ValidatingAdmissionPolicies and their bindings. The leader keeps them up to date by itself; have it leave them to you
 with \`serve --generate-policies=false\`, and render them again with each change of a policy. Nothing is written to the cluster.
 The exit code is 0, 1 where the cluster cannot be read, 2 for policies that cannot be.`;
 
