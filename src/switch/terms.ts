@@ -8,7 +8,6 @@ import type { Reason } from '../core/reasons.ts';
 import type { Settings } from '../core/settings.ts';
 import { notLocks, takesByPriority, unguardedNamespaces } from '../policy/built-in.ts';
 import { matchesPattern } from '../policy/pattern.ts';
-import type { Policy } from '../policy/policy.ts';
 import type { PolicyStore } from '../policy/store.ts';
 
 /** What the switch does for the locks of some namespaces. */
@@ -95,29 +94,27 @@ function termsIn(store: PolicyStore, namespace: string): Terms | null {
   const named = policies.filter(({ scope }) => !scope.allNames);
   // A name that no pattern of a policy can match stands for all that no policy names.
   const base = settingsFor(store, namespace, unnamed);
-  const isBaseDenied = base !== null && refuses(base);
-  const raising = named.filter((policy) => isRaising(store, namespace, policy));
+  const isBaseDenied = refuses(base);
+  const probed = named.map(({ scope }) => ({
+    names: scope.patterns.names ?? ['*'],
+    settings: mildest(store, namespace, scope.patterns.names ?? ['*']),
+  }));
+  const raising = probed.filter(({ settings }) => refuses(settings));
   if (!isBaseDenied && raising.length === 0) return null;
-  const lowering = named.filter((policy) => !raising.includes(policy));
-  const leftOut = named.flatMap(({ scope }) => scope.patterns.excludeNames);
-  const isRefused = (pattern: string): boolean => {
-    const settings = settingsFor(store, namespace, pattern);
-    return settings !== null && refuses(settings);
-  };
+  const lowering = probed.filter((each) => !raising.includes(each));
+  const leftOut = named
+    .flatMap(({ scope }) => scope.patterns.excludeNames)
+    .map((name) => ({ name, settings: settingsFor(store, namespace, name) }));
   // What refuses nothing is excluded by its name, and has no say in the terms of the rest.
-  const refusing = [
-    base,
-    ...named.map((policy) => probe(store, namespace, policy)),
-    ...leftOut.map((pattern) => settingsFor(store, namespace, pattern)),
-  ].filter((settings): settings is Settings => settings !== null && refuses(settings));
+  const refusing = [base, ...[...probed, ...leftOut].map(({ settings }) => settings)].filter(refuses);
   const denied = (...rules: readonly Reason[]): boolean =>
     refusing.every((each) => rules.every((rule) => each.enforcement[rule] === 'Deny'));
   return {
     toleranceMs: Math.max(...refusing.map((each) => each.toleranceMs)),
-    names: isBaseDenied ? null : raising.flatMap(({ scope }) => scope.patterns.names ?? ['*']).sort(),
+    names: isBaseDenied ? null : raising.flatMap(({ names }) => names).sort(),
     excludeNames: union([
-      lowering.flatMap(({ scope }) => scope.patterns.names ?? ['*']),
-      leftOut.filter((pattern) => !isRefused(pattern)),
+      lowering.flatMap(({ names }) => names),
+      leftOut.filter(({ settings }) => !refuses(settings)).map(({ name }) => name),
       builtInExceptions(namespace),
     ]),
     exempt: {
@@ -138,20 +135,15 @@ function settingsFor(store: PolicyStore, namespace: string, pattern: string): Se
 /** LIMIT: a name that no object can have, so that only patterns for all names match it. */
 const unnamed = '\u0000';
 
-function refuses({ enforcement }: Settings): boolean {
-  return enforcement.PrematureTakeover === 'Deny';
+function refuses(settings: Settings | null): settings is Settings {
+  return settings?.enforcement.PrematureTakeover === 'Deny';
 }
 
-function isRaising(store: PolicyStore, namespace: string, policy: Policy): boolean {
-  const settings = probe(store, namespace, policy);
-  return settings !== null && refuses(settings);
-}
-
-/** What holds where a policy gives names: the mildest of what holds for its patterns. */
-function probe(store: PolicyStore, namespace: string, { scope }: Policy): Settings | null {
-  const patterns = scope.patterns.names ?? ['*'];
+/** The mildest of what holds for the patterns of a policy. */
+function mildest(store: PolicyStore, namespace: string, patterns: readonly string[]): Settings | null {
   const settings = patterns.map((pattern) => settingsFor(store, namespace, pattern));
-  return settings.find((each) => each === null || !refuses(each)) ?? settings[0] ?? null;
+  const mild = settings.findIndex((each) => !refuses(each));
+  return settings[Math.max(mild, 0)] ?? null;
 }
 
 function builtInExceptions(namespace: string): readonly string[] {
