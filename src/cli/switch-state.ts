@@ -1,8 +1,8 @@
 /** Whether the switch is in a cluster, for commands that tell of it. */
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
-import { objectAt, stringAt, type JsonObject } from '../kube/json.ts';
-import { pathOf } from '../switch/places.ts';
+import { objectAt, type JsonObject } from '../kube/json.ts';
+import { isPolicy, pathOf } from '../switch/places.ts';
 import { guardLeaseName, inertObjects, isInert } from '../switch/policies.ts';
 
 /**
@@ -16,7 +16,6 @@ export async function switchStandsIn(client: KubeClient, ownNamespace: string): 
   const get = async (path: string): Promise<JsonObject> =>
     objectAt(await client.request({ method: 'GET', path }), 'body');
   const objects = inertObjects(ownNamespace);
-  const isPolicy = (object: JsonObject): boolean => stringAt(object, 'kind') === 'ValidatingAdmissionPolicy';
   const policies = objects.filter(isPolicy).map(pathOf);
   const others = objects.filter((object) => !isPolicy(object)).map(pathOf);
   try {

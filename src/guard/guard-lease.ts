@@ -11,6 +11,7 @@ import { recordOf, type LeaseRecord } from '../election/record.ts';
 import { messageOf } from '../errors.ts';
 import type { MonotonicMs, Interval } from '../core/time.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { persistently } from '../kube/persistently.ts';
 import { timerSleep, type Logger, type MonotonicClock, type Sleep } from '../kube/ports.ts';
 import { ObservedObject } from '../replica/observed-object.ts';
 import type { GuardLeaseMetrics } from '../server/metrics.ts';
@@ -41,6 +42,8 @@ const timeoutMs = 2_000;
 const retryMs = 3_000;
 /** LIMIT: a conflict means that another replica has renewed, or that somebody edits labels; the next proof is seconds away. */
 const conflictsMax = 2;
+
+const isConflict = (error: unknown): boolean => error instanceof LeaseConflict;
 
 /** The guard Lease as one replica keeps it. `start` it, tell it each proof; `stop` it, and `empty` it where nobody is left. */
 export class GuardLease {
@@ -108,13 +111,17 @@ export class GuardLease {
     if (never || this.#last?.holder === '') return;
     const atMs = serverTimeAt(clock.monotonicMs())?.min ?? 0;
     try {
-      await this.#untilAgreed(async () => {
-        const stored = await this.#lock.read({ timeoutMs, signal });
-        const record = emptied(stored?.record ?? this.#last, atMs);
-        if (record === null) return;
-        await this.#write(stored, record, { timeoutMs, signal });
-        logger.info({}, 'switch awake');
-      });
+      await persistently(
+        async () => {
+          const stored = await this.#lock.read({ timeoutMs, signal });
+          const record = emptied(stored?.record ?? this.#last, atMs);
+          if (record === null) return;
+          await this.#write(stored, record, { timeoutMs, signal });
+          logger.info({}, 'switch awake');
+        },
+        isConflict,
+        conflictsMax,
+      );
     } catch (error) {
       logger.warn({ lease: guardLeaseName, reason: messageOf(error) }, 'guard lease not emptied');
     }
@@ -150,7 +157,7 @@ export class GuardLease {
   async #tend(signal: AbortSignal): Promise<void> {
     const { logger, metrics } = this.#options;
     try {
-      await this.#untilAgreed(() => this.#keep({ timeoutMs, signal }));
+      await persistently(() => this.#keep({ timeoutMs, signal }), isConflict, conflictsMax);
       this.#failing = false;
     } catch (error) {
       if (signal.aborted) return;
@@ -159,18 +166,6 @@ export class GuardLease {
       if (!this.#failing)
         logger.warn({ lease: guardLeaseName, reason: messageOf(error) }, 'guard lease not kept');
       this.#failing = true;
-    }
-  }
-
-  /** Again and again while others write too, but not for ever. */
-  async #untilAgreed(attempt: () => Promise<void>): Promise<void> {
-    for (let conflicts = 0; ; conflicts += 1) {
-      try {
-        await attempt();
-        return;
-      } catch (error) {
-        if (!(error instanceof LeaseConflict) || conflicts === conflictsMax) throw error;
-      }
     }
   }
 

@@ -9,13 +9,14 @@
 import { messageOf } from '../errors.ts';
 import { Backoff } from '../kube/backoff.ts';
 import { timeoutMsDefault, type KubeClient } from '../kube/client.ts';
-import { KubeError } from '../kube/errors.ts';
+import { isKind, KubeError } from '../kube/errors.ts';
 import { objectAt, stringAt, type JsonObject } from '../kube/json.ts';
+import { persistently } from '../kube/persistently.ts';
 import { timerSleep, type Logger, type MonotonicClock, type Sleep } from '../kube/ports.ts';
-import { Watch, type WatchSink } from '../kube/watch.ts';
+import { changeSink, Watch, type WatchSink } from '../kube/watch.ts';
 import { specDrift } from '../kube/webhook-drift.ts';
 import type { Errand, Term } from '../replica/duties.ts';
-import { collectionOf, describeObject, nameOf, pathOf } from '../switch/places.ts';
+import { collectionOf, describeObject, isPolicy, nameOf, pathOf } from '../switch/places.ts';
 import { inertObjects, isInert } from '../switch/policies.ts';
 
 /** What the keeper of the switch needs. */
@@ -38,8 +39,6 @@ const rareMs = 60_000;
 const fightCapMs = 30_000;
 /** LIMIT: an object that stayed as it is for two caps is not being fought over. */
 const quietMs = 2 * fightCapMs;
-/** LIMIT: each conflict means that somebody else has written; after five in a row the back-off takes over. */
-const conflictsMax = 5;
 
 /** On objects that a process has made, and takes away: the manifests' carry none. */
 const madeBy = { 'lockwarden.dev/made-by': 'lockwarden serve' };
@@ -126,7 +125,7 @@ export class SwitchKeeper implements Errand {
         if (found === null) return;
         if (isOfProcess(found)) await this.#delete(found, signal);
         else if (isPolicy(object)) await this.#replace(found, object, timeoutMsDefault);
-      });
+      }, isRaced);
     }
   }
 
@@ -169,7 +168,7 @@ export class SwitchKeeper implements Errand {
     const written: string[] = [];
     const missing: string[] = [];
     for (const object of desired) {
-      const outcome = await persistently(() => this.#keep(object, isInert(desired), term));
+      const outcome = await persistently(() => this.#keep(object, isInert(desired), term), isRaced);
       if (outcome === 'missing') missing.push(describeObject(object));
       if (outcome === 'written') written.push(describeObject(object));
     }
@@ -281,22 +280,12 @@ export class SwitchKeeper implements Errand {
       this.#settled = null;
       this.wake();
     };
-    const ignore = (): void => undefined;
-    return {
-      listed: ignore,
-      synced: look,
-      added: look,
-      modified: look,
-      deleted: look,
-      deletedUnseen: look,
-      connected: ignore,
-      disconnected: (error, retryInMs) => {
-        this.#options.logger.warn(
-          { object: describeObject(object), reason: error.message, retryInMs },
-          'watch of the switch lost',
-        );
-      },
-    };
+    return changeSink(look, (error, retryInMs) => {
+      this.#options.logger.warn(
+        { object: describeObject(object), reason: error.message, retryInMs },
+        'watch of the switch lost',
+      );
+    });
   }
 
   #failed(error: unknown): Pause {
@@ -329,30 +318,17 @@ const missingReason =
 const unservedReason =
   'the API server has no ValidatingAdmissionPolicies (Kubernetes 1.30 has): while lockwarden is down, nothing stands in for it';
 
-/** Does it again as long as somebody else comes in between, within limits. */
-async function persistently<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let conflicts = 0; ; conflicts += 1) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const isRaced =
-        isKind(error, 'conflict') ||
-        isKind(error, 'already-exists') ||
-        (isKind(error, 'not-found') && !isUnserved(error));
-      if (!isRaced || conflicts === conflictsMax) throw error;
-    }
-  }
+function isRaced(error: unknown): boolean {
+  return (
+    isKind(error, 'conflict') ||
+    isKind(error, 'already-exists') ||
+    (isKind(error, 'not-found') && !isUnserved(error))
+  );
 }
 
 function isOfProcess(object: JsonObject): boolean {
   const annotations = objectAt(objectAt(object, 'metadata'), 'annotations');
   return Object.entries(madeBy).every(([key, value]) => annotations[key] === value);
-}
-
-const isPolicy = (object: JsonObject): boolean => stringAt(object, 'kind') === 'ValidatingAdmissionPolicy';
-
-function isKind(error: unknown, kind: KubeError['kind']): boolean {
-  return error instanceof KubeError && error.kind === kind;
 }
 
 /** A path that the API server does not know at all: it has no Status to tell of an object. */

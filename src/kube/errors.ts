@@ -64,6 +64,11 @@ export class KubeError extends Error {
   }
 }
 
+/** Whether something that was thrown is a KubeError of this kind. */
+export function isKind(error: unknown, kind: KubeErrorKind): error is KubeError {
+  return error instanceof KubeError && error.kind === kind;
+}
+
 /** The failure that a Status of the API server, or whatever came in its place, describes. */
 export function errorOfStatus(status: number, body: unknown, retryAfterMs = 0): KubeError {
   const reason = stringAt(body, 'reason');

@@ -50,6 +50,21 @@ export interface WatchSink {
   disconnected(error: KubeError, retryInMs: number): void;
 }
 
+/** Who only wants to know that something may have changed. */
+export function changeSink(look: () => void, disconnected: WatchSink['disconnected']): WatchSink {
+  const ignore = (): void => undefined;
+  return {
+    listed: ignore,
+    synced: look,
+    added: look,
+    modified: look,
+    deleted: look,
+    deletedUnseen: look,
+    connected: ignore,
+    disconnected,
+  };
+}
+
 /** Surroundings and limits of a watch; all but `clock` and `logger` have defaults. */
 export interface WatchOptions {
   readonly clock: MonotonicClock;

@@ -7,10 +7,11 @@
 import { messageOf } from '../errors.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
 import { timeoutMsDefault, type KubeClient } from './client.ts';
-import { KubeError } from './errors.ts';
+import { isKind, KubeError } from './errors.ts';
+import { persistently } from './persistently.ts';
 import { objectAt, stringAt, type JsonObject } from './json.ts';
 import { timerSleep, type Logger, type MonotonicClock, type Sleep } from './ports.ts';
-import { Watch, type WatchSink } from './watch.ts';
+import { changeSink, Watch, type WatchSink } from './watch.ts';
 import {
   configurationName,
   configurationPath,
@@ -39,8 +40,6 @@ export interface RegistrationOptions {
 const fightCapMs = 30_000;
 /** LIMIT: an object that stayed as it is for two caps is not being fought over. */
 const quietMs = 2 * fightCapMs;
-/** LIMIT: each conflict means that somebody else has written; after five in a row the back-off takes over. */
-const conflictsMax = 5;
 /** LIMIT: who has granted this right should not wait longer than this to see it used; one refusal in ten seconds costs nobody anything. */
 const createRefusedMs = 10_000;
 
@@ -157,35 +156,24 @@ export class WebhookRegistration {
     });
     if (signal?.aborted === true) this.#givenUp.abort();
     await this.stop();
-    for (let conflicts = 0; ; conflicts += 1) {
-      const found = await this.#read(signal);
-      if (found === null || !this.#isOurs(found)) return;
-      try {
-        await this.#delete(found, signal);
-        return;
-      } catch (error) {
-        if (!isKind(error, 'conflict') || conflicts === conflictsMax) throw error;
-      }
-    }
+    await persistently(
+      async () => {
+        const found = await this.#read(signal);
+        if (found !== null && this.#isOurs(found)) await this.#delete(found, signal);
+      },
+      (error) => isKind(error, 'conflict'),
+    );
   }
 
   #sink(): WatchSink {
-    const look = (): void => {
-      this.#repair();
-    };
-    const ignore = (): void => undefined;
-    return {
-      listed: ignore,
-      synced: look,
-      added: look,
-      modified: look,
-      deleted: look,
-      deletedUnseen: look,
-      connected: ignore,
-      disconnected: (error, retryInMs) => {
+    return changeSink(
+      () => {
+        this.#repair();
+      },
+      (error, retryInMs) => {
         this.#logger.warn({ reason: error.message, retryInMs }, 'watch of the webhook configuration lost');
       },
-    };
+    );
   }
 
   /** Looks at the object and puts it back: one look at a time, and another for what happens meanwhile. */
@@ -232,27 +220,23 @@ export class WebhookRegistration {
   }
 
   /** @returns what was written: the paths that differed; empty when nothing had to be */
-  async #apply(signal: AbortSignal): Promise<readonly string[]> {
-    for (let conflicts = 0; ; conflicts += 1) {
+  #apply(signal: AbortSignal): Promise<readonly string[]> {
+    const isRaced = (error: unknown): boolean =>
+      isKind(error, 'conflict') || isKind(error, 'already-exists') || isKind(error, 'not-found');
+    return persistently(async () => {
       const desired = this.#desired;
       const found = await this.#read(signal);
       const changed = differences(found, desired);
-      try {
-        if (changed.length > 0) {
-          if (signal.aborted) throw new KubeError('aborted', 'the registration has ended');
-          const timeoutMs = Math.min(this.#beforeWrite(), timeoutMsDefault);
-          const writing = this.#write(found, desired, timeoutMs);
-          this.#writing = writing.catch(() => undefined);
-          await writing;
-        }
-        this.#found(desired);
-        return changed;
-      } catch (error) {
-        const raced =
-          isKind(error, 'conflict') || isKind(error, 'already-exists') || isKind(error, 'not-found');
-        if (!raced || conflicts === conflictsMax) throw error;
+      if (changed.length > 0) {
+        if (signal.aborted) throw new KubeError('aborted', 'the registration has ended');
+        const timeoutMs = Math.min(this.#beforeWrite(), timeoutMsDefault);
+        const writing = this.#write(found, desired, timeoutMs);
+        this.#writing = writing.catch(() => undefined);
+        await writing;
       }
-    }
+      this.#found(desired);
+      return changed;
+    }, isRaced);
   }
 
   async #read(signal?: AbortSignal): Promise<JsonObject | null> {
@@ -353,7 +337,3 @@ function differences(found: JsonObject | null, desired: WebhookConfiguration): r
 }
 
 const fieldManager = { fieldManager: 'lockwarden' };
-
-function isKind(error: unknown, kind: KubeError['kind']): boolean {
-  return error instanceof KubeError && error.kind === kind;
-}

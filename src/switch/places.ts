@@ -8,6 +8,11 @@ const plurals: Readonly<Record<string, string>> = {
   ValidatingAdmissionPolicyBinding: 'validatingadmissionpolicybindings',
 };
 
+/** Whether an object is a policy, and not a binding. */
+export function isPolicy(object: JsonObject): boolean {
+  return stringAt(object, 'kind') === 'ValidatingAdmissionPolicy';
+}
+
 /** Path of the collection that an object is in. */
 export function collectionOf(object: JsonObject): string {
   return `${group}/${plurals[stringAt(object, 'kind')] ?? ''}`;
