@@ -10,6 +10,7 @@ import type { AdmissionRequest } from '../src/admission/review.ts';
 import { systemClock } from '../src/clock.ts';
 import { builtInSettings } from '../src/policy/built-in.ts';
 import { createMetrics } from '../src/server/metrics.ts';
+import { quantile } from './support/figures.ts';
 
 const [decisions = 20_000] = process.argv.slice(2).map(Number);
 const locks = 1_000;
@@ -80,8 +81,7 @@ async function timed(handle: ReturnType<typeof createHandler>, isEarly: boolean)
 }
 
 function report(what: string, times: number[]): void {
-  times.sort((a, b) => a - b);
-  const at = (share: number): string => (times[Math.floor(times.length * share)] ?? NaN).toFixed(1);
+  const at = (share: number): string => quantile(times, share).toFixed(1);
   process.stdout.write(`${what.padEnd(17)} median ${at(0.5)} us, p90 ${at(0.9)} us, p99 ${at(0.99)} us\n`);
 }
 

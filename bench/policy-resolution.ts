@@ -5,6 +5,7 @@
  */
 import { PolicyStore } from '../src/policy/store.ts';
 import type { LockRef } from '../src/core/lock.ts';
+import { quantile } from './support/figures.ts';
 
 const [policies = 5_000, namespaces = 1_000] = process.argv.slice(2).map(Number);
 const ofCluster = Math.min(100, Math.floor(policies / 50));
@@ -42,7 +43,7 @@ function lockOf(namespace: number, lock: number): LockRef {
   return { kind: 'Lease', namespace: `team-${String(namespace)}`, name: `lock-${String(lock)}` };
 }
 
-/** Times each call by itself, in microseconds, sorted. */
+/** Times each call by itself, in microseconds. */
 function timed(count: number, call: (index: number) => unknown): readonly number[] {
   const times: number[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -50,11 +51,11 @@ function timed(count: number, call: (index: number) => unknown): readonly number
     call(index);
     times.push(Number(process.hrtime.bigint() - began) / 1_000);
   }
-  return times.sort((a, b) => a - b);
+  return times;
 }
 
 function report(what: string, times: readonly number[]): void {
-  const at = (share: number): string => (times[Math.floor(times.length * share)] ?? NaN).toFixed(1);
+  const at = (share: number): string => quantile(times, share).toFixed(1);
   process.stdout.write(
     `${what.padEnd(8)} median ${at(0.5)} us, p99 ${at(0.99)} us, of ${String(times.length)}\n`,
   );

@@ -1,17 +1,12 @@
 /** The dead man's switch on a control plane where no lockwarden runs. */
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { objectAt, stringAt, type JsonObject } from '../../../src/kube/json.ts';
+import { collectionOf, isPolicy } from '../../../src/switch/places.ts';
 import { guardLeaseName, switchObjects } from '../../../src/switch/policies.ts';
 import type { SwitchScope } from '../../../src/switch/terms.ts';
 import { microTime, Namespace } from '../../kube/support/cluster.ts';
 
 export const ownNamespace = 'lockwarden-system';
-
-const group = '/apis/admissionregistration.k8s.io/v1';
-const plurals: Readonly<Record<string, string>> = {
-  ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
-  ValidatingAdmissionPolicyBinding: 'validatingadmissionpolicybindings',
-};
 
 /** Puts the policies in force, with a guard Lease of a minute ago. Returns lockwarden's namespace. */
 export async function installSwitch(client: KubeClient, scope: SwitchScope): Promise<Namespace> {
@@ -25,14 +20,13 @@ export async function installSwitch(client: KubeClient, scope: SwitchScope): Pro
   const spec = { holderIdentity: 'lockwarden', leaseDurationSeconds: 10, renewTime: microTime(-60_000) };
   await own.post('leases', guardLeaseName, { spec });
   for (const object of switchObjects({ scope, ownNamespace, username })) {
-    const plural = plurals[stringAt(object, 'kind')] ?? '';
-    await client.request({ method: 'POST', path: `${group}/${plural}`, body: strict(object) });
+    await client.request({ method: 'POST', path: collectionOf(object), body: strict(object) });
   }
   return own;
 }
 
 /** With an expression that fails told: as it is shipped, the write would pass in silence. */
 function strict(object: JsonObject): JsonObject {
-  if (object['kind'] !== 'ValidatingAdmissionPolicy') return object;
+  if (!isPolicy(object)) return object;
   return { ...object, spec: { ...objectAt(object, 'spec'), failurePolicy: 'Fail' } };
 }
