@@ -1,5 +1,5 @@
 /** Suites on a cluster that lockwarden guards: what they say offline, a real API server must say too. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
@@ -16,6 +16,7 @@ import { ServerTime } from '../../src/suite/live/server-time.ts';
 import { ApiServerModel } from '../../src/suite/model/api-server.ts';
 import type { Actor } from '../../src/suite/suite.ts';
 import { files, read, root } from '../style/tree.ts';
+import { FaultyProxy } from '../support/faulty-proxy.ts';
 import { startGuarded, type Guarded } from './support/guarded.ts';
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -61,12 +62,21 @@ interface Ran {
   readonly told: string;
 }
 
-async function run(options: Partial<TestOptions>, signal = new AbortController().signal): Promise<Ran> {
+async function run(
+  options: Partial<TestOptions>,
+  signal = new AbortController().signal,
+  onTold: (line: string) => void = () => undefined,
+): Promise<Ran> {
   let [stdout, stderr] = ['', ''];
   const io: TestIo = {
     stdin: process.stdin,
     stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
+    stderr: {
+      write: (text) => {
+        onTold(text);
+        return (stderr += text);
+      },
+    },
     env: {},
     clock: systemClock(),
     signal,
@@ -158,6 +168,34 @@ describe('a suite on a cluster', () => {
       },
       { got: null },
     ]);
+  });
+
+  it('plays a test again that the cluster was too slow for', { timeout: 120_000 }, async () => {
+    const network = await FaultyProxy.start(admin.server);
+    const kubeconfig = join(folder, 'slow.kubeconfig');
+    const direct = await readFile(plane.kubeconfig, 'utf8');
+    const { port } = new URL(admin.server);
+    await writeFile(kubeconfig, direct.replace(`:${port}`, `:${String(network.port)}`));
+    const playings: string[] = [];
+    // From when it begins to play until it has: an early takeover then comes when it is due.
+    const followed = (line: string): void => {
+      const [, done] = /playing early \((\d) of 1 tests/.exec(line) ?? [];
+      if (done === undefined || done === playings.at(-1)) return;
+      if (playings.push(done) === 1) network.delay(1_500);
+      else network.pass();
+    };
+    try {
+      const paths = await suite(
+        'early',
+        early.replace('expect: allow', 'expect: { deny: PrematureTakeover }'),
+      );
+      const signal = new AbortController().signal;
+      const options = { paths, cluster: true, kubeconfig, scale: '0.2' };
+      expect(await run(options, signal, followed)).toMatchObject({ code: 0, report: { passed: 1 } });
+      expect(playings).toEqual(['0', '1', '0', '1']);
+    } finally {
+      await network.close();
+    }
   });
 
   it('touches no lock that it has not made', async () => {

@@ -29,6 +29,8 @@ function collectionOf({ kind, namespace }: LockRef): string {
 export class LiveCluster implements TestCluster {
   readonly #lock: LockRef;
   readonly #options: LiveClusterOptions;
+  #dueMs = Infinity;
+  #lateMs = 0;
 
   constructor(lock: LockRef, options: LiveClusterOptions) {
     this.#lock = lock;
@@ -39,8 +41,14 @@ export class LiveCluster implements TestCluster {
     return this.#options.time.nowMs();
   }
 
+  /** How long after its time a write was answered, at most, in milliseconds: the API server has taken it in at some moment between. */
+  get lateMs(): number {
+    return this.#lateMs;
+  }
+
   async until(ms: number): Promise<void> {
     const { signal } = this.#options;
+    this.#dueMs = ms;
     signal.throwIfAborted();
     const leftMs = ms - this.nowMs();
     if (leftMs > 0) await sleep(leftMs, undefined, { signal });
@@ -68,6 +76,8 @@ export class LiveCluster implements TestCluster {
     } catch (error) {
       if (!(error instanceof KubeError) || error.status === null) throw error;
       return { status: error.status, message: error.message, warnings: [], ...unseen };
+    } finally {
+      this.#lateMs = Math.max(this.#lateMs, this.nowMs() - this.#dueMs);
     }
   }
 

@@ -8,10 +8,11 @@ import { play, type Play } from '../run.ts';
 import { durationOf, fittingScale, scaled } from '../scale.ts';
 import type { PolicyManifest, Suite, Test } from '../suite.ts';
 import type { SuiteResult } from '../suite-run.ts';
-import { coverageOf, uncovered, type TestResult } from '../test-run.ts';
+import { coverageOf, uncovered } from '../test-run.ts';
 import { LiveCast, movedTo, namespacesOf } from './cast.ts';
 import { Created } from './created.ts';
 import type { LiveGround } from './ground.ts';
+import { isTooLate, toldAsLate, type LiveResult } from './lateness.ts';
 import { LiveCluster } from './live-cluster.ts';
 import { applyPolicy, requirePolicyKinds, untilInForce } from './policies.ts';
 import { putAway } from './put-away.ts';
@@ -40,21 +41,50 @@ interface Planned {
   readonly name: string;
 }
 
-/** Runs those tests of a suite that `wanted` picks; all at once, but for those that share a namespace. */
+/** LIMIT: a cluster that was too slow for a moment is not for three times the length of a test. */
+const playingsMax = 3;
+/** How much more of its time a test gets that was played too late. */
+const slower = 1.5;
+
+/**
+ * Runs those tests of a suite that `wanted` picks; all at once, but for those that share a namespace. What fails while the cluster was too
+ * slow for it says nothing of policies: it is played again, more slowly.
+ */
 export async function runSuiteLive(
   suite: Suite,
   wanted: (test: Test) => boolean,
   options: LiveOptions,
 ): Promise<SuiteResult> {
+  const tests = suite.tests.filter(wanted);
+  const results = new Map<Test, LiveResult>();
+  let { scale } = options;
+  for (let left = tests, playing = 1; left.length > 0 && playing <= playingsMax; playing += 1) {
+    for (const result of await playAll(suite, left, { ...options, scale })) results.set(result.test, result);
+    left = left.filter((test) => {
+      const result = results.get(test);
+      return result !== undefined && isTooLate(result);
+    });
+    scale = Math.min(1, scale * slower);
+  }
+  return {
+    suite,
+    tests: tests.flatMap((test) => results.get(test) ?? []).map((each) => toldAsLate(each, playingsMax)),
+  };
+}
+
+/** Plays each test once. */
+async function playAll(
+  suite: Suite,
+  tests: readonly Test[],
+  options: LiveOptions,
+): Promise<readonly LiveResult[]> {
   const { ground } = options;
   const guarded = guardedBy(suite);
-  const tests = suite.tests.filter(wanted);
-  if (tests.length === 0) return { suite, tests: [] };
   const planned = await Promise.all(tests.map((test) => planOf(test, guarded, options)));
   const created = new Created(ground.admin);
   try {
     await prepare(suite, planned, created, ground);
-    return { suite, tests: await new LiveRun(suite, guarded, planned, options).run() };
+    return await new LiveRun(suite, guarded, planned, options).run();
   } finally {
     ground.leave(await created.removeAll());
     if (suite.policies.length > 0) ground.changed();
@@ -115,7 +145,7 @@ class LiveRun {
     this.#begunMs = options.nowMs();
   }
 
-  async run(): Promise<readonly TestResult[]> {
+  async run(): Promise<readonly LiveResult[]> {
     this.#tell();
     const timer = setInterval(() => {
       this.#tell();
@@ -139,8 +169,8 @@ class LiveRun {
     return [...groups.values()];
   }
 
-  async #playGroup(group: readonly Planned[]): Promise<readonly TestResult[]> {
-    const results: TestResult[] = [];
+  async #playGroup(group: readonly Planned[]): Promise<readonly LiveResult[]> {
+    const results: LiveResult[] = [];
     for (const planned of group) {
       results.push(await this.#play(planned));
       this.#done += 1;
@@ -149,19 +179,19 @@ class LiveRun {
     return results;
   }
 
-  async #play(planned: Planned): Promise<TestResult> {
+  async #play(planned: Planned): Promise<LiveResult> {
     const { nowMs } = this.#options;
     const { test, scale } = planned;
     const begunMs = nowMs();
     const coveredBy = coverageOf(test, this.#guarded);
-    const { steps, startFailed } = await this.#playOrTell(planned);
+    const { steps, startFailed, lateMs } = await this.#playOrTell(planned);
     const why = uncovered(test, this.#suite, coveredBy) ?? startFailed;
     const passed = why === null && steps.every((step) => step.passed);
-    return { test, passed, why, steps, coveredBy, scale, tookMs: nowMs() - begunMs };
+    return { test, passed, why, steps, coveredBy, scale, tookMs: nowMs() - begunMs, lateMs };
   }
 
   /** What a cluster refuses to a test fails that test; what it refuses to everybody, or an end of the run, is for others to tell. */
-  async #playOrTell(planned: Planned): Promise<Play> {
+  async #playOrTell(planned: Planned): Promise<Play & Pick<LiveResult, 'lateMs'>> {
     const { ground } = this.#options;
     const { config, admin, time, signal } = ground;
     const { lock } = planned.played;
@@ -174,17 +204,18 @@ class LiveRun {
         return {
           steps: [],
           startFailed: `${describeLock(lock)} is in the cluster already, and may be in use`,
+          lateMs: 0,
         };
       }
       isOurs = true;
       await cast.prepare(planned.played);
-      return await playOn(cluster, planned);
+      return { ...(await playOn(cluster, planned)), lateMs: cluster.lateMs };
     } catch (error) {
       signal.throwIfAborted();
       const isTold =
         error instanceof LockwardenError || (error instanceof KubeError && error.status !== null);
       if (!isTold) throw error;
-      return { steps: [], startFailed: error.message };
+      return { steps: [], startFailed: error.message, lateMs: cluster.lateMs };
     } finally {
       cast.close();
       ground.leave(await created.removeAll());
