@@ -1,5 +1,5 @@
 /**
- * The cluster of one test offline: a virtual clock, a model of the API server, and one replica of lockwarden, whose code is the
+ * The cluster of one test offline: a virtual clock, a model of the API server, and replicas of lockwarden, whose code is the
  * webhook's own from the bytes of a review to its answer.
  */
 import { createHandler } from '../admission/handler.ts';
@@ -25,6 +25,17 @@ export interface Variation {
   readonly phaseMs: number;
   /** By how much a step is late: a request takes its time. `index` counts what is waited for. */
   readonly lateMs: (index: number) => number;
+  /**
+   * Whether there are two replicas, and each write is put to the one that has not let the last one pass: how old a promise is, it has by the
+   * API server's stamps only, which are whole seconds. Default: there is one.
+   */
+  readonly isSplit?: boolean;
+}
+
+/** What judges, and what it has seen. */
+interface Replica {
+  readonly memories: LockMemories;
+  readonly review: (request: AdmissionRequest) => Promise<AdmissionReviewResponse>;
 }
 
 /** LIMIT: an arbitrary whole second; times in messages and objects are then the same on every day. */
@@ -37,9 +48,10 @@ export class OfflineCluster implements TestCluster {
   readonly #lock: LockRef;
   readonly #guarded: Guarded;
   readonly #variation: Variation;
-  readonly #memories = new LockMemories();
+  readonly #replicas: readonly [Replica, ...Replica[]];
+  /** The replica that has let the last write pass. */
+  #lastPassedBy: Replica | null = null;
   readonly #apiServer: ApiServerModel;
-  readonly #review: (request: AdmissionRequest) => Promise<AdmissionReviewResponse>;
   #nowMs: number;
   #datedMs = -Infinity;
   #waits = 0;
@@ -51,7 +63,8 @@ export class OfflineCluster implements TestCluster {
     this.#guarded = guarded;
     this.#variation = variation;
     this.#nowMs = epochMs + variation.phaseMs;
-    this.#review = this.#createReplica();
+    const others = variation.isSplit === true ? [this.#createReplica()] : [];
+    this.#replicas = [this.#createReplica(), ...others];
     this.#apiServer = new ApiServerModel(lock, {
       nowMs: () => this.#nowMs,
       admit: (review) => this.#admit(review),
@@ -102,17 +115,23 @@ export class OfflineCluster implements TestCluster {
     }
   }
 
-  #createReplica(): (request: AdmissionRequest) => Promise<AdmissionReviewResponse> {
+  #createReplica(): Replica {
     const { store } = this.#guarded;
     const ignore = (): void => undefined;
+    const memories = new LockMemories({
+      onFacts: (lock, facts) => {
+        const others = this.#replicas.filter((each) => each.memories !== memories);
+        for (const other of others) other.memories.told(lock, facts, this.#monotonicMs());
+      },
+    });
     const judge = new Judge({
-      memories: this.#memories,
+      memories,
       monotonicNow: () => this.#monotonicMs(),
       settingsFor: (lock) => store.effectiveFor(lock)?.settings ?? null,
       // The pods of a test are there from its beginning to its end.
       podState: () => Promise.resolve('exists'),
     });
-    return createHandler({ judge, countDecision: ignore });
+    return { memories, review: createHandler({ judge, countDecision: ignore }) };
   }
 
   async #admit(review: Review): Promise<readonly AdmissionReviewResponse['response'][]> {
@@ -122,17 +141,25 @@ export class OfflineCluster implements TestCluster {
     const envelope = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: review };
     const parsed = parseReview(JSON.stringify(envelope));
     if (!parsed.ok) throw new Error(`a review of the model cannot be read: ${parsed.message}`);
-    return Promise.all(asked.map(async () => (await this.#review(parsed.request)).response));
+    const [first, second = first] = this.#replicas;
+    const judging = this.#lastPassedBy === second ? first : second;
+    const responses = await Promise.all(
+      asked.map(async () => (await judging.review(parsed.request)).response),
+    );
+    if (responses.every(({ allowed }) => allowed)) this.#lastPassedBy = judging;
+    return responses;
   }
 
-  /** What a replica's watch delivers, at once. */
+  /** What the replicas' watches deliver, at once. */
   #watch(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: JsonObject): void {
     const { kind } = this.#lock;
     const passes = kind === 'Lease' || carriesRecord(object);
     if (!passes && !this.#isWatched) return;
     const state = readLock(kind, object);
-    if (type === 'DELETED') this.#memories.deleted(this.#lock, state, this.#monotonicMs());
-    else this.#memories.stored(this.#lock, state, this.#monotonicMs(), true);
+    for (const { memories } of this.#replicas) {
+      if (type === 'DELETED') memories.deleted(this.#lock, state, this.#monotonicMs());
+      else memories.stored(this.#lock, state, this.#monotonicMs(), true);
+    }
     this.#isWatched = passes && type !== 'DELETED';
   }
 
@@ -142,7 +169,8 @@ export class OfflineCluster implements TestCluster {
       if (this.#datedMs === -Infinity) this.#datedMs = this.#nowMs - dateEveryMs;
       const sampledMs = this.#datedMs + dateEveryMs;
       const at = monotonicMs(sampledMs - epochMs);
-      this.#memories.dated(at, at, serverMs(Math.floor(sampledMs / 1_000) * 1_000));
+      const date = serverMs(Math.floor(sampledMs / 1_000) * 1_000);
+      for (const { memories } of this.#replicas) memories.dated(at, at, date);
     }
   }
 

@@ -41,12 +41,17 @@ const ends: readonly [Variation, Variation] = [
   { phaseMs: 990, lateMs: (index) => (index % 2 === 0 ? lateMs : 0) },
 ];
 
-/** For times that are no whole seconds: from one end of a second to the other, with each of two neighbours late, and each of two pairs. */
+/**
+ * For times that are no whole seconds: from one end of a second to the other, with each of two neighbours late, and each of two pairs; by
+ * one replica, which has seen all, and by two.
+ */
 function* variationsOf(byMs: number): Generator<Variation> {
   for (const phaseMs of [0, 200, 400, 600, 800, 990]) {
     for (const size of [1, 2]) {
       for (const isLate of [0, 1]) {
-        yield { phaseMs, lateMs: (index) => (Math.floor(index / size) % 2 === isLate ? byMs : 0) };
+        const lateMs = (index: number): number => (Math.floor(index / size) % 2 === isLate ? byMs : 0);
+        yield { phaseMs, lateMs };
+        yield { phaseMs, lateMs, isSplit: true };
       }
     }
   }

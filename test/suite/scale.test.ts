@@ -64,6 +64,13 @@ describe('the scale that fits a test', () => {
     expect(scale).toBeLessThan(0.5);
   });
 
+  it('leaves room for a replica that has only whole seconds to go by', async () => {
+    const policy = `policies: [{ apiVersion: lockwarden.dev/v1alpha1, kind: ClusterLockPolicy, metadata: { name: p }, spec: { tolerance: 2s } }]\n`;
+    // Half of it would be refused for half a second more by the replica that let the holder in, and warned about by another.
+    const text = stepsText([['11s', 'b', 'takeOver', '{ deny: PrematureTakeover }']], policy);
+    expect(await fitting(text, 0.5)).toBeGreaterThan(0.7);
+  });
+
   it('is the full time where the test is about times that do not shrink', async () => {
     const policy = `policies: [{ apiVersion: lockwarden.dev/v1alpha1, kind: ClusterLockPolicy, metadata: { name: p }, spec: { leaseDuration: { min: 15s } } }]\n`;
     expect(await fitting(stepsText([['15s', 'b', 'takeOver', 'allow']], policy), 0.2)).toBe(1);
