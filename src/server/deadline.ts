@@ -5,8 +5,8 @@ import type { ServerResponse } from 'node:http';
 import type { AdmissionRequest } from '../admission/review.ts';
 import type { AdmissionReviewResponse } from '../admission/response.ts';
 
-/** Decides about one write. `signal` is aborted when nobody waits for the answer any more. */
-export type Judge = (request: AdmissionRequest, signal: AbortSignal) => Promise<AdmissionReviewResponse>;
+/** Decides about one write. Whatever takes long in there is bounded by itself: nobody tells it that the caller waits no more. */
+export type Judge = (request: AdmissionRequest) => Promise<AdmissionReviewResponse>;
 
 /** What became of a judgement. */
 export type Judgement =
@@ -23,11 +23,9 @@ export function judgeWithin(
   timeoutMs: number,
 ): Promise<Judgement> {
   return new Promise((resolve) => {
-    const nobodyWaits = new AbortController();
     const settle = (judgement: Judgement): void => {
       clearTimeout(timer);
       response.off('close', onGone);
-      if (judgement.kind !== 'answer') nobodyWaits.abort();
       resolve(judgement);
     };
     const onGone = (): void => {
@@ -38,7 +36,7 @@ export function judgeWithin(
     }, timeoutMs);
     response.on('close', onGone);
     // NB: the async function turns a judge that throws into one that rejects.
-    (async () => judge(request, nobodyWaits.signal))().then(
+    (async () => judge(request))().then(
       (answer) => {
         settle({ kind: 'answer', answer });
       },
