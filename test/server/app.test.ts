@@ -73,6 +73,22 @@ describe('a review', () => {
     expect(await ended).toContain('Connection: close');
   });
 
+  it.each(['/validate', '/validate?timeout=2s', '/validate/'])(
+    'that a defect keeps from being answered gets a 500, and the process serves on (%s)',
+    async (path) => {
+      const closesAfter = (): boolean => {
+        throw new TypeError('a defect');
+      };
+      const { post, lines } = await start(undefined, {}, { closesAfter });
+      const replies = [await post(leaseReviewBody(), { path }), await post(leaseReviewBody(), { path })];
+      for (const { status, review } of replies) {
+        expect(status).toBe(500);
+        expect(review.response).toMatchObject({ uid: '', allowed: false, status: { code: 500 } });
+      }
+      expect(lines.map(({ message }) => message)).toEqual(['request failed', 'request failed']);
+    },
+  );
+
   it('of 7 MiB is judged', async () => {
     const { post } = await start();
     const body = leaseReviewBody({ object: { padding: 'x'.repeat(7 * 1024 * 1024) } });
