@@ -22,6 +22,7 @@ import { installSwitch, ownNamespace } from '../test/conformance/support/switch.
 import { microTime, Namespace, withSpec } from '../test/kube/support/cluster.ts';
 import { cpuSecondsOf, processNamed } from './support/processes.ts';
 import { median, quantile } from './support/figures.ts';
+import { inAnyOrder } from './support/order.ts';
 import { startControllerRuntime } from './support/peer.ts';
 
 const { values: flags } = parseArgs({
@@ -167,14 +168,6 @@ async function untilLeftAlone(client: KubeClient): Promise<void> {
   }
   // An API server takes policies in within a second.
   await sleep(2_000);
-}
-
-/** What comes first leaves its code and data in the processor's caches for what comes next. */
-function inAnyOrder<T>(list: readonly T[]): readonly T[] {
-  return list
-    .map((each) => ({ each, at: Math.random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ each }) => each);
 }
 
 const ground = flags.kubeconfig === undefined ? await startEmbedded() : openCluster(flags.kubeconfig);
