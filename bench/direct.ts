@@ -1,12 +1,15 @@
 /**
  * What an answer costs the webhook itself: `node bench/direct.ts [seconds]`. Reviews by HTTPS over connections that are kept, to lockwarden's
- * edge and to a webhook of controller-runtime that decodes both objects and allows, in turns; first as fast as they answer, and
- * then at one rate for both. Each in a process of its own, with the load on the same machine. Default: 5 s each.
+ * edge, to a webhook of controller-runtime that decodes both objects and allows, and to a module of Pepr that does the same, in turns;
+ * first as fast as they answer, and then at one rate for all. Each in a process of its own, with the load on the same machine.
+ * Default: 5 s each.
  */
 import { attack, type AttackResult } from './support/attack.ts';
 import { bodies, type Body } from './support/bodies.ts';
 import { median } from './support/figures.ts';
+import { inAnyOrder } from './support/order.ts';
 import { startControllerRuntime, startLockwarden, type Peer } from './support/peer.ts';
+import { startPepr } from './support/pepr.ts';
 import { answerTo } from './support/question.ts';
 import { writeResult } from './support/result.ts';
 
@@ -16,7 +19,7 @@ const rounds = 3;
 /** How a body is sent. */
 interface Load {
   readonly connections: readonly number[];
-  /** Requests a second that either webhook answers with time to spare. */
+  /** Requests a second that each webhook answers with time to spare. */
   readonly rate: number;
 }
 
@@ -37,6 +40,7 @@ interface Row extends AttackResult {
 const peers: Readonly<Record<string, Peer>> = {
   lockwarden: await startLockwarden(),
   'controller-runtime': await startControllerRuntime(),
+  Pepr: await startPepr(),
 };
 
 /** The middle one of several runs, figure by figure. */
@@ -49,14 +53,13 @@ function middle(results: readonly AttackResult[]): AttackResult {
 }
 
 async function measured(name: string, make: () => Body, count: number, rate: number | null): Promise<Row[]> {
-  const results = new Map<string, AttackResult[]>();
+  const results = new Map<string, AttackResult[]>(Object.keys(peers).map((webhook) => [webhook, []]));
   for (let round = 0; round < rounds; round += 1) {
-    for (const [webhook, peer] of Object.entries(peers)) {
+    for (const [webhook, peer] of inAnyOrder(Object.entries(peers))) {
       const { text, isAllowed } = make();
       const expected = webhook === 'lockwarden' ? isAllowed : true;
       if ((await answerTo(peer, text)) !== expected) throw new Error(`${webhook} judged a ${name} otherwise`);
-      const result = await attack(peer, { body: text, connections: count, seconds, rate });
-      results.set(webhook, [...(results.get(webhook) ?? []), result]);
+      results.get(webhook)?.push(await attack(peer, { body: text, connections: count, seconds, rate }));
     }
   }
   return [...results].map(([webhook, list]) => ({
@@ -65,19 +68,29 @@ async function measured(name: string, make: () => Body, count: number, rate: num
   }));
 }
 
+/** One line: each webhook's figures, and lockwarden's requests a CPU second to those of each other. */
+function lineOf([own, ...others]: readonly Row[]): string {
+  if (own === undefined) throw new Error('nothing was measured');
+  const { body, connections, rate } = own;
+  const figures = (row: Row): string =>
+    `${row.perCpuSecond.toFixed(0)} a CPU second, p99 ${row.p99Ms.toFixed(2)} ms, ${row.residentMiB.toFixed(0)} MiB`;
+  const each = [own, ...others].map((row) => {
+    const ratio = row === own ? '' : ` (${(own.perCpuSecond / row.perCpuSecond).toFixed(2)})`;
+    return `${row.webhook} ${figures(row)}${ratio}`;
+  });
+  const at = rate === null ? '' : `, ${String(rate)}/s`;
+  return `${body.padEnd(20)} ${String(connections).padStart(3)} connections${at}: ${each.join('; ')}\n`;
+}
+
 const rows: Row[] = [];
 try {
   for (const [name, make] of Object.entries(bodies())) {
     const { connections, rate } = loads[name] ?? loadDefault;
     const runs = [...connections.map((count) => ({ count, at: null })), { count: 16, at: rate }];
     for (const { count, at } of runs) {
-      const [own, other] = await measured(name, make, count, at);
-      if (own === undefined || other === undefined) throw new Error('nothing was measured');
-      rows.push(own, other);
-      const ratio = own.perCpuSecond / other.perCpuSecond;
-      process.stdout.write(
-        `${name.padEnd(20)} ${String(count).padStart(3)} connections${at === null ? '' : `, ${String(at)}/s`}: ${own.perCpuSecond.toFixed(0)} to ${other.perCpuSecond.toFixed(0)} a CPU second (${ratio.toFixed(2)}), p99 ${own.p99Ms.toFixed(2)} to ${other.p99Ms.toFixed(2)} ms, ${own.residentMiB.toFixed(0)} to ${other.residentMiB.toFixed(0)} MiB\n`,
-      );
+      const of = await measured(name, make, count, at);
+      rows.push(...of);
+      process.stdout.write(lineOf(of));
     }
   }
 } finally {

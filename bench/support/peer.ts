@@ -20,7 +20,23 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-const here = (path: string): string => fileURLToPath(new URL(`../peers/${path}`, import.meta.url));
+/** Where a peer is to listen, and the folder of its `tls.crt` and `tls.key`. */
+export interface Place {
+  readonly address: string;
+  readonly port: number;
+  readonly certDir: string;
+}
+
+/** How to start it there, and where it answers reviews then. */
+export interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly path: string;
+}
+
+/** A file or folder among what peers are made of. */
+export const peerFile = (path: string): string => fileURLToPath(new URL(`../peers/${path}`, import.meta.url));
 
 /**
  * A webhook of controller-runtime that decodes both objects and allows, at an address of this machine. Built the first time, which takes
@@ -28,19 +44,27 @@ const here = (path: string): string => fileURLToPath(new URL(`../peers/${path}`,
  */
 export async function startControllerRuntime(address = '127.0.0.1'): Promise<Peer> {
   const program = await ensureGoProgram(
-    { name: 'controller-runtime-peer', moduleDir: here('controller-runtime'), packagePath: '.' },
+    { name: 'controller-runtime-peer', moduleDir: peerFile('controller-runtime'), packagePath: '.' },
     { progress: (line) => process.stderr.write(`${line}\n`) },
   );
-  return startPeer(program, [], address);
+  return startPeer(address, (place) => ({ program, args: flagsOf(place), path: '/validate' }));
 }
 
 /** lockwarden's own edge, with no cluster behind it. */
 export function startLockwarden(address = '127.0.0.1'): Promise<Peer> {
-  return startPeer(process.execPath, [here('lockwarden.ts')], address);
+  return startPeer(address, (place) => ({
+    program: process.execPath,
+    args: [peerFile('lockwarden.ts'), ...flagsOf(place)],
+    path: '/validate',
+  }));
 }
 
-/** Starts a program that takes `--address`, `--port` and `--cert-dir`, and answers reviews at `/validate`. What it logs is dropped. */
-async function startPeer(program: string, args: readonly string[], address: string): Promise<Peer> {
+const flagsOf = ({ address, port, certDir }: Place): readonly string[] => [
+  ...['--address', address, '--port', String(port), '--cert-dir', certDir],
+];
+
+/** Starts a program that serves HTTPS with the certificate it is given. What it logs is dropped. */
+export async function startPeer(address: string, commandAt: (place: Place) => Command): Promise<Peer> {
   const folder = await mkdtemp(join(tmpdir(), 'lockwarden-peer-'));
   const hourMs = 3_600_000;
   const certificate = await issueServingCertificate({
@@ -49,14 +73,11 @@ async function startPeer(program: string, args: readonly string[], address: stri
   await writeFile(join(folder, 'tls.crt'), certificate.certPem);
   await writeFile(join(folder, 'tls.key'), certificate.keyPem, { mode: 0o600 });
   const port = await freePort(address);
-  const child = spawn(
-    program,
-    [...args, '--address', address, '--port', String(port), '--cert-dir', folder],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
+  const { program, args, env = process.env, path } = commandAt({ address, port, certDir: folder });
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
   await untilListening(address, port);
   return {
-    url: `https://${address}:${String(port)}/validate`,
+    url: `https://${address}:${String(port)}${path}`,
     caPem: certificate.caPem,
     pid: child.pid ?? NaN,
     stop: async () => {
