@@ -25,9 +25,11 @@ const configMapFields = {
   'f:metadata': { 'f:annotations': { '.': {}, [`f:${leaderAnnotation}`]: {} } },
 };
 
-/** Who holds, since when, in milliseconds from now. */
+/** Who holds, how many held before, and since when and renewed when, in milliseconds from now. */
 interface Held {
   readonly by: string;
+  readonly transitions: number;
+  readonly acquiredMs: number;
   readonly renewedMs: number;
 }
 
@@ -47,10 +49,10 @@ function metadata(name: string, fieldsV1: JsonObject, { renewedMs }: Held): Json
   };
 }
 
-function recordOf({ by, renewedMs }: Held): JsonObject {
+function recordOf({ by, transitions, acquiredMs, renewedMs }: Held): JsonObject {
   return {
-    ...{ holderIdentity: by, leaseDurationSeconds: 15, acquireTime: microTime(-hourMs) },
-    ...{ renewTime: microTime(renewedMs), leaseTransitions: 3 },
+    ...{ holderIdentity: by, leaseDurationSeconds: 15, acquireTime: microTime(acquiredMs) },
+    ...{ renewTime: microTime(renewedMs), leaseTransitions: transitions },
   };
 }
 
@@ -90,10 +92,11 @@ function review(before: JsonObject, after: JsonObject): string {
   return JSON.stringify({ kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1', request });
 }
 
-const live = { by: 'a', renewedMs: -2_000 };
-const expired = { by: 'a', renewedMs: -hourMs };
-const renewed = { by: 'a', renewedMs: 0 };
-const taken = { by: 'b', renewedMs: 0 };
+const held = { by: 'a', transitions: 3, acquiredMs: -2 * hourMs };
+const live = { ...held, renewedMs: -2_000 };
+const expired = { ...held, renewedMs: -hourMs };
+const renewed = { ...held, renewedMs: 0 };
+const taken = { by: 'b', transitions: 4, acquiredMs: 0, renewedMs: 0 };
 const kib = 1_024;
 
 /** Reviews by name, made now: what is live has two seconds behind it, and a minute later it is not. */
