@@ -19,6 +19,7 @@ import { endWithParent } from '../src/sandbox/parent-watch.ts';
 import { root } from '../tools/image/bundle.ts';
 import { entrypointOf, ownDockerfile } from '../tools/image/dockerfile.ts';
 import { imageTag, programFolder } from '../tools/image/program.ts';
+import { writeResult } from './support/result.ts';
 
 const { values } = parseArgs({
   options: {
@@ -109,10 +110,20 @@ async function metricOf(healthPort: number, name: string): Promise<number> {
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1]);
 }
 
-async function memoryOf({ healthPort }: Replica): Promise<string> {
-  const resident = await metricOf(healthPort, 'process_resident_memory_bytes');
-  const heap = await metricOf(healthPort, 'nodejs_heap_size_used_bytes');
-  return `resident ${mebibytes(resident)}, of which heap in use ${mebibytes(heap)}`;
+interface Memory {
+  readonly residentBytes: number;
+  readonly heapBytes: number;
+}
+
+async function memoryOf({ healthPort }: Replica): Promise<Memory> {
+  return {
+    residentBytes: await metricOf(healthPort, 'process_resident_memory_bytes'),
+    heapBytes: await metricOf(healthPort, 'nodejs_heap_size_used_bytes'),
+  };
+}
+
+function describeMemory({ residentBytes, heapBytes }: Memory): string {
+  return `resident ${mebibytes(residentBytes)}, of which heap in use ${mebibytes(heapBytes)}`;
 }
 
 function mebibytes(bytes: number): string {
@@ -181,8 +192,14 @@ try {
 
   const second = await startReplica('second', controlPlane.kubeconfig, webhookPort);
   await sleep(idleSeconds * 1_000);
-  console.log(`idle for ${idleSeconds} s with ${locks} locks, the leader: ${await memoryOf(first)}`);
-  console.log(`idle for ${idleSeconds} s with ${locks} locks, another replica: ${await memoryOf(second)}`);
+  const memory = { leader: await memoryOf(first), another: await memoryOf(second) };
+  const idle = `idle for ${idleSeconds} s with ${locks} locks`;
+  console.log(`${idle}, the leader: ${describeMemory(memory.leader)}`);
+  console.log(`${idle}, another replica: ${describeMemory(memory.another)}`);
+  await writeResult('image', {
+    ...{ locks, idleSeconds, memory, firstReadyMs: first.readyMs },
+    starts: replicas.map(({ readyMs, processorMs }) => ({ readyMs, processorMs })),
+  });
   await Promise.all([stop(first), stop(second)]);
 } finally {
   await controlPlane.stop();

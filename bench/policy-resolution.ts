@@ -1,16 +1,22 @@
 /**
  * What it costs to find out what holds for one lock: `node bench/policy-resolution.ts [policies] [namespaces]`. Default: 5,000 policies
  * over 1,000 namespaces, among them a hundred of the cluster. `cold`: the first time after a change, with nothing remembered of the
- * namespace; `warm`: the namespace is known, the lock is not; `again`: what a decision costs nearly always.
+ * namespace; `warm`: the namespace is known, the lock is not; `again`: what a decision costs nearly always; `all`: every policy looked at for
+ * the lock, as without the store.
  */
-import { PolicyStore } from '../src/policy/store.ts';
 import type { LockRef } from '../src/core/lock.ts';
-import { quantile } from './support/figures.ts';
+import type { Policy } from '../src/policy/policy.ts';
+import { resolve } from '../src/policy/resolve.ts';
+import { PolicyStore } from '../src/policy/store.ts';
+import { median, quantile } from './support/figures.ts';
+import { writeResult } from './support/result.ts';
 
 const [policies = 5_000, namespaces = 1_000] = process.argv.slice(2).map(Number);
 const ofCluster = Math.min(100, Math.floor(policies / 50));
 
-const store = new PolicyStore('lockwarden-system');
+const ownNamespace = 'lockwarden-system';
+const store = new PolicyStore(ownNamespace);
+const inForce: Policy[] = [];
 for (let index = 0; index < namespaces; index += 1) {
   store.putNamespace(`team-${String(index)}`, {
     tier: index % 2 === 0 ? 'gold' : 'iron',
@@ -37,6 +43,7 @@ for (let index = 0; index < policies - ofCluster; index += 1) {
 function put(kind: 'LockPolicy' | 'ClusterLockPolicy', namespace: string, name: string, spec: object): void {
   const parsed = store.put({ ref: { kind, namespace, name }, generation: 1, spec });
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+  inForce.push(parsed.policy);
 }
 
 function lockOf(namespace: number, lock: number): LockRef {
@@ -54,11 +61,19 @@ function timed(count: number, call: (index: number) => unknown): readonly number
   return times;
 }
 
-function report(what: string, times: readonly number[]): void {
-  const at = (share: number): string => quantile(times, share).toFixed(1);
+interface Row {
+  readonly what: string;
+  readonly medianUs: number;
+  readonly p99Us: number;
+  readonly calls: number;
+}
+
+function report(what: string, times: readonly number[]): Row {
+  const row = { what, medianUs: median(times), p99Us: quantile(times, 0.99), calls: times.length };
   process.stdout.write(
-    `${what.padEnd(8)} median ${at(0.5)} us, p99 ${at(0.99)} us, of ${String(times.length)}\n`,
+    `${what.padEnd(8)} median ${row.medianUs.toFixed(1)} us, p99 ${row.p99Us.toFixed(1)} us, of ${String(row.calls)}\n`,
   );
+  return row;
 }
 
 process.stdout.write(`${String(policies)} policies, ${String(namespaces)} namespaces\n`);
@@ -68,17 +83,28 @@ for (let round = 0; round < 20; round += 1) {
   for (let index = 0; index < namespaces; index += 1) store.effectiveFor(lockOf(index, round % 7));
 }
 store.putNamespace('team-0', {});
-report(
-  'cold',
-  timed(namespaces, (index) => store.effectiveFor(lockOf(index, 0))),
-);
-report(
-  'warm',
-  timed(namespaces * 6, (index) =>
-    store.effectiveFor(lockOf(index % namespaces, 1 + Math.floor(index / namespaces))),
+const rows = [
+  report(
+    'cold',
+    timed(namespaces, (index) => store.effectiveFor(lockOf(index, 0))),
   ),
-);
-report(
-  'again',
-  timed(namespaces * 7, (index) => store.effectiveFor(lockOf(index % namespaces, index % 7))),
-);
+  report(
+    'warm',
+    timed(namespaces * 6, (index) =>
+      store.effectiveFor(lockOf(index % namespaces, 1 + Math.floor(index / namespaces))),
+    ),
+  ),
+  report(
+    'again',
+    timed(namespaces * 7, (index) => store.effectiveFor(lockOf(index % namespaces, index % 7))),
+  ),
+  report(
+    'all',
+    timed(namespaces, (index) => {
+      const lock = lockOf(index, 0);
+      const namespaceLabels = store.labelsOf(lock.namespace);
+      return resolve({ lock, namespaceLabels, policies: inForce, ownNamespace });
+    }),
+  ),
+];
+await writeResult('policy-resolution', { policies, namespaces, rows });

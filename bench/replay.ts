@@ -8,6 +8,7 @@ import { createGzip } from 'node:zlib';
 import { Readable } from 'node:stream';
 
 import { replay } from '../src/cli/replay.ts';
+import { writeResult } from './support/result.ts';
 
 const [mebibytes = 1_024, locks = 500, others = 50] = process.argv.slice(2, 5).map(Number);
 const isPacked = process.argv[5] === 'gzip';
@@ -148,3 +149,8 @@ process.stdout.write(
     '',
   ].join('\n'),
 );
+await writeResult('replay', {
+  ...{ mebibytes, locks, othersPercent: others, isPacked, events: whole.events, judged },
+  ...{ madeSeconds: made, replaySeconds: took, elapsedSeconds: elapsed },
+  ...{ peakRssMiB: peakRss / 2 ** 20, peakHeapMiB: peakHeap / 2 ** 20 },
+});

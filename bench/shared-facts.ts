@@ -7,6 +7,7 @@ import { loadKubeconfig } from '../src/kube/kubeconfig.ts';
 import { ensureControlPlane } from '../src/sandbox/control-plane-binaries.ts';
 import { startControlPlane } from '../src/sandbox/control-plane.ts';
 import { describeStorm, storm } from '../test/support/facts-storm.ts';
+import { writeResult } from './support/result.ts';
 
 const [locks = 10_000, seconds = 60] = process.argv.slice(2).map(Number);
 
@@ -15,6 +16,7 @@ try {
   const client = createKubeClient(loadKubeconfig({ file: controlPlane.kubeconfig }));
   const result = await storm(client, 'default', { locks, perSecond: locks / seconds });
   process.stdout.write(`${describeStorm(result)}\n`);
+  await writeResult('shared-facts', result);
   client.close();
 } finally {
   await controlPlane.stop();

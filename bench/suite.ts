@@ -4,6 +4,7 @@
  */
 import { readSuite } from '../src/suite/read.ts';
 import { countOf, runSuiteOffline } from '../src/suite/suite-run.ts';
+import { writeResult } from './support/result.ts';
 
 const [steps = 1_000] = process.argv.slice(2).map(Number);
 const stepsEach = 10;
@@ -50,4 +51,5 @@ const played = result.tests.reduce((sum, test) => sum + test.steps.length, 0);
 console.log(
   `${played} steps in ${passed + failed} tests (${failed} failed): played in ${playedMs.toFixed(0)} ms, each step twice; read in ${readMs.toFixed(0)} ms`,
 );
+await writeResult('suite', { steps: played, tests: passed + failed, readMs, playedMs });
 if (failed > 0) process.exitCode = 1;

@@ -13,6 +13,7 @@ import type { WatchSink } from '../src/kube/watch.ts';
 import { Watch } from '../src/kube/watch.ts';
 import { ensureControlPlane } from '../src/sandbox/control-plane-binaries.ts';
 import { startControlPlane } from '../src/sandbox/control-plane.ts';
+import { writeResult } from './support/result.ts';
 
 const annotation = 'control-plane.alpha.kubernetes.io/leader';
 const collection = '/api/v1/namespaces/default/configmaps';
@@ -25,11 +26,13 @@ function mebibytes(bytes: number): string {
   return (bytes / 1024 / 1024).toFixed(1);
 }
 
-function report(when: string): void {
-  const { rss, heapUsed, external } = process.memoryUsage();
+function report(when: string): NodeJS.MemoryUsage {
+  const usage = process.memoryUsage();
+  const { rss, heapUsed, external } = usage;
   process.stdout.write(
     `${when}: rss ${mebibytes(rss)} MiB, heap ${mebibytes(heapUsed)} MiB, external ${mebibytes(external)} MiB\n`,
   );
+  return usage;
 }
 
 async function fill(client: KubeClient): Promise<void> {
@@ -48,7 +51,14 @@ async function fill(client: KubeClient): Promise<void> {
 
 const ignore = (): void => undefined;
 
-async function watchOnce(client: KubeClient): Promise<void> {
+/** What the watch took to list, and what memory it held at most and in the end, in bytes. */
+interface Watched {
+  readonly tookMs: number;
+  readonly heapMax: number;
+  readonly watching: NodeJS.MemoryUsage;
+}
+
+async function watchOnce(client: KubeClient): Promise<Watched> {
   const synced = Promise.withResolvers<undefined>();
   let heapMax = 0;
   const sink: WatchSink = {
@@ -80,8 +90,9 @@ async function watchOnce(client: KubeClient): Promise<void> {
     `listed in ${tookMs.toFixed(0)} ms, ${watch.status().tracked} tracked, heap at most ${mebibytes(heapMax)} MiB\n`,
   );
   collect();
-  report('watching');
+  const watching = report('watching');
   await watch.stop();
+  return { tookMs, heapMax, watching };
 }
 
 const controlPlane = await startControlPlane({ binaries: await ensureControlPlane({}) });
@@ -90,8 +101,9 @@ try {
   process.stdout.write(`writing ${count} ConfigMaps of ${kibibytes} KiB\n`);
   await fill(client);
   collect();
-  report('before');
-  await watchOnce(client);
+  const before = report('before');
+  const watched = await watchOnce(client);
+  await writeResult('watch-memory', { count, kibibytes, before, ...watched });
   client.close();
 } finally {
   await controlPlane.stop();

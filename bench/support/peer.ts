@@ -50,11 +50,11 @@ export async function startControllerRuntime(address = '127.0.0.1'): Promise<Pee
   return startPeer(address, (place) => ({ program, args: flagsOf(place), path: '/validate' }));
 }
 
-/** lockwarden's own edge, with no cluster behind it. */
-export function startLockwarden(address = '127.0.0.1'): Promise<Peer> {
+/** lockwarden's own edge, with no cluster behind it; `nodeFlags` are Node's own. */
+export function startLockwarden(address = '127.0.0.1', nodeFlags: readonly string[] = []): Promise<Peer> {
   return startPeer(address, (place) => ({
     program: process.execPath,
-    args: [peerFile('lockwarden.ts'), ...flagsOf(place)],
+    args: [...nodeFlags, peerFile('lockwarden.ts'), ...flagsOf(place)],
     path: '/validate',
   }));
 }
