@@ -181,7 +181,7 @@ describe('a suite on a cluster', () => {
     const followed = (line: string): void => {
       const [, done] = /playing early \((\d) of 1 tests/.exec(line) ?? [];
       if (done === undefined || done === playings.at(-1)) return;
-      if (playings.push(done) === 1) network.delay(1_500);
+      if (playings.push(done) === 1) network.delay(1_000);
       else network.pass();
     };
     try {
