@@ -11,8 +11,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { attack } from './support/attack.ts';
-import { bodies } from './support/bodies.ts';
+import { bodies, type Make } from './support/bodies.ts';
 import { startLockwarden } from './support/peer.ts';
+import { productionFlags } from './support/production.ts';
 import { writeResult } from './support/result.ts';
 
 const { values: flags } = parseArgs({
@@ -86,7 +87,7 @@ function print(what: string, rows: readonly Row[]): void {
     process.stdout.write(`${(100 * row.share).toFixed(1).padStart(6)} %  ${row.what}\n`);
 }
 
-const make = bodies()[flags.body];
+const make = new Map<string, Make>(Object.entries(bodies())).get(flags.body);
 if (make === undefined) {
   process.stderr.write(`profile: there is no ${flags.body}; there are ${Object.keys(bodies()).join(', ')}\n`);
   process.exit(2);
@@ -94,7 +95,7 @@ if (make === undefined) {
 await mkdir(folder, { recursive: true });
 process.env['LOCKWARDEN_PROFILES'] = folder;
 const preload = fileURLToPath(new URL('./support/profiling.ts', import.meta.url));
-const lockwarden = await startLockwarden('127.0.0.1', ['--import', preload]);
+const lockwarden = await startLockwarden('127.0.0.1', [...productionFlags(), '--import', preload]);
 const load = { body: make().text, connections: 16, rate: null };
 await attack(lockwarden, { ...load, seconds: 3 });
 process.kill(lockwarden.pid, 'SIGUSR2');

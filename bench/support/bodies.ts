@@ -8,6 +8,8 @@ export interface Body {
   readonly isAllowed: boolean;
 }
 
+export type BodyName = 'renewal' | 'takeover' | 'theft' | 'ConfigMap of 100 KiB' | 'ConfigMap of 1 MiB';
+
 const group = 'coordination.k8s.io';
 const leaseKind = { group, version: 'v1', kind: 'Lease' };
 const leaseResource = { group, version: 'v1', resource: 'leases' };
@@ -70,7 +72,7 @@ function configMap(name: string, held: Held, bytes: number): JsonObject {
   };
 }
 
-function review(before: JsonObject, after: JsonObject): string {
+function review(before: JsonObject, after: JsonObject, client: string): string {
   const isLease = after['kind'] === 'Lease';
   const [kind, resource] = isLease ? [leaseKind, leaseResource] : [configMapKind, configMapResource];
   const { name } = after['metadata'] as { name: string };
@@ -78,7 +80,7 @@ function review(before: JsonObject, after: JsonObject): string {
     ...{ uid: '705ab4f5-6393-11e8-b7cc-42010a800002', kind, resource, requestKind: kind },
     ...{ requestResource: resource, name, namespace: 'team', operation: 'UPDATE' },
     userInfo: {
-      username: 'system:serviceaccount:team:controller',
+      username: `system:serviceaccount:team:controller${client}`,
       uid: '0b5ef0a4-2a73-4b4c-a0a4-2a0f2c8b3d11',
       groups: ['system:serviceaccounts', 'system:serviceaccounts:team', 'system:authenticated'],
       extra: {
@@ -99,19 +101,26 @@ const renewed = { ...held, renewedMs: 0 };
 const taken = { by: 'b', transitions: 4, acquiredMs: 0, renewedMs: 0 };
 const kib = 1_024;
 
+/** Makes a review, of a client of this name and a lock of its own; of all the same one unless named. */
+export type Make = (client?: string) => Body;
+
+function update(isAllowed: boolean, of: (client: string) => readonly [JsonObject, JsonObject]): Make {
+  return (client = '') => ({ text: review(...of(client), client), isAllowed });
+}
+
 /** Reviews by name, made now: what is live has two seconds behind it, and a minute later it is not. */
-export function bodies(): Readonly<Record<string, () => Body>> {
+export function bodies(): Readonly<Record<BodyName, Make>> {
   return {
-    renewal: () => ({ text: review(lease('renewed', live), lease('renewed', renewed)), isAllowed: true }),
-    takeover: () => ({ text: review(lease('due', expired), lease('due', taken)), isAllowed: true }),
-    theft: () => ({ text: review(lease('stolen', live), lease('stolen', taken)), isAllowed: false }),
-    'ConfigMap of 100 KiB': () => ({
-      text: review(configMap('record', expired, 100 * kib), configMap('record', taken, 100 * kib)),
-      isAllowed: true,
-    }),
-    'ConfigMap of 1 MiB': () => ({
-      text: review(configMap('large', expired, 1_000 * kib), configMap('large', taken, 1_000 * kib)),
-      isAllowed: true,
-    }),
+    renewal: update(true, (client) => [lease(`renewed${client}`, live), lease(`renewed${client}`, renewed)]),
+    takeover: update(true, (client) => [lease(`due${client}`, expired), lease(`due${client}`, taken)]),
+    theft: update(false, (client) => [lease(`stolen${client}`, live), lease(`stolen${client}`, taken)]),
+    'ConfigMap of 100 KiB': update(true, (client) => [
+      configMap(`record${client}`, expired, 100 * kib),
+      configMap(`record${client}`, taken, 100 * kib),
+    ]),
+    'ConfigMap of 1 MiB': update(true, (client) => [
+      configMap(`large${client}`, expired, 1_000 * kib),
+      configMap(`large${client}`, taken, 1_000 * kib),
+    ]),
   };
 }

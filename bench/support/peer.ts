@@ -1,5 +1,5 @@
 /** Webhooks of others, to measure beside. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, connect, type AddressInfo } from 'node:net';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { ensureGoProgram } from '../../src/sandbox/go-program.ts';
 import { issueServingCertificate } from '../../test/support/serving-certificate.ts';
+import type { Vitals } from '../peers/vitals.ts';
 
 /** A webhook that runs in a process of its own, on this machine. */
 export interface Peer {
@@ -33,10 +34,18 @@ export interface Command {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly path: string;
+  /** Whether to talk with it by messages. */
+  readonly hasChannel?: boolean;
 }
 
 /** A file or folder among what peers are made of. */
 export const peerFile = (path: string): string => fileURLToPath(new URL(`../peers/${path}`, import.meta.url));
+
+/** A peer that tells how it is. */
+export interface WatchedPeer extends Peer {
+  /** The event loop's delay is that since it was asked last. */
+  vitals(): Promise<Vitals>;
+}
 
 /**
  * A webhook of controller-runtime that decodes both objects and allows, at an address of this machine. Built the first time, which takes
@@ -63,8 +72,29 @@ const flagsOf = ({ address, port, certDir }: Place): readonly string[] => [
   ...['--address', address, '--port', String(port), '--cert-dir', certDir],
 ];
 
+/** lockwarden's own edge with these flags of Node's, and with somebody in it to ask how it is. */
+export async function startWatchedLockwarden(nodeFlags: readonly string[]): Promise<WatchedPeer> {
+  const { child, ...peer } = await startPeer('127.0.0.1', (place) => ({
+    program: process.execPath,
+    args: [...nodeFlags, '--import', peerFile('vitals.ts'), peerFile('lockwarden.ts'), ...flagsOf(place)],
+    ...{ path: '/validate', hasChannel: true },
+  }));
+  return {
+    ...peer,
+    vitals: async () => {
+      const answer = once(child, 'message');
+      child.send('how are you');
+      const [vitals] = (await answer) as [Vitals];
+      return vitals;
+    },
+  };
+}
+
 /** Starts a program that serves HTTPS with the certificate it is given. What it logs is dropped. */
-export async function startPeer(address: string, commandAt: (place: Place) => Command): Promise<Peer> {
+export async function startPeer(
+  address: string,
+  commandAt: (place: Place) => Command,
+): Promise<Peer & { readonly child: ChildProcess }> {
   const folder = await mkdtemp(join(tmpdir(), 'lockwarden-peer-'));
   const hourMs = 3_600_000;
   const certificate = await issueServingCertificate({
@@ -73,10 +103,18 @@ export async function startPeer(address: string, commandAt: (place: Place) => Co
   await writeFile(join(folder, 'tls.crt'), certificate.certPem);
   await writeFile(join(folder, 'tls.key'), certificate.keyPem, { mode: 0o600 });
   const port = await freePort(address);
-  const { program, args, env = process.env, path } = commandAt({ address, port, certDir: folder });
-  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const {
+    program,
+    args,
+    env = process.env,
+    path,
+    hasChannel,
+  } = commandAt({ address, port, certDir: folder });
+  const channel = hasChannel === true ? (['ipc'] as const) : [];
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit', ...channel] });
   await untilListening(address, port);
   return {
+    child,
     url: `https://${address}:${String(port)}${path}`,
     caPem: certificate.caPem,
     pid: child.pid ?? NaN,

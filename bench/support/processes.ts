@@ -1,5 +1,5 @@
 /** What other processes use of this machine. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 
 /** LIMIT: what `getconf CLK_TCK` says on every Linux that Node runs on. */
 const ticksPerSecond = 100;
@@ -33,7 +33,21 @@ async function statOf(pid: number): Promise<{ name: string; fields: readonly str
 }
 
 /** Resident memory of a process, in MiB. Linux only. */
-export async function residentMiBOf(pid: number): Promise<number> {
+export function residentMiBOf(pid: number): Promise<number> {
+  return memoryOf(pid, 'VmRSS');
+}
+
+/** The most that it has been since the process began, or since `forgetPeakOf`. Linux only. */
+export function peakResidentMiBOf(pid: number): Promise<number> {
+  return memoryOf(pid, 'VmHWM');
+}
+
+/** SOURCE: proc_pid_clear_refs(5): 5 sets the peak to what is resident now. */
+export async function forgetPeakOf(pid: number): Promise<void> {
+  await writeFile(`/proc/${String(pid)}/clear_refs`, '5');
+}
+
+async function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
   const status = await readFile(`/proc/${String(pid)}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(?<kib>\d+) kB$/mu.exec(status)?.groups?.['kib']) / 1_024;
+  return Number(new RegExp(`^${field}:\\s+(?<kib>\\d+) kB$`, 'mu').exec(status)?.groups?.['kib']) / 1_024;
 }

@@ -1,0 +1,105 @@
+/** bench/stress.ts: the webhook by itself, beside one of controller-runtime. */
+import type { Vitals } from '../peers/vitals.ts';
+import { median, quantile } from './figures.ts';
+import { startControllerRuntime, type WatchedPeer } from './peer.ts';
+import { besides, siege, type Beside, type Phase, type Rates } from './siege.ts';
+
+/** How long, and how much. */
+export interface Stress {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly rates: Rates;
+}
+
+/** What came of all rounds of one kind. Of times: of all requests together, and round by round. */
+interface Row {
+  readonly webhook: string;
+  readonly beside: Beside;
+  readonly takeoverP50Ms: number;
+  readonly takeoverP99Ms: number;
+  readonly takeoverP99sMs: readonly number[];
+  readonly renewalP50Ms: number;
+  readonly renewalP99Ms: number;
+  readonly renewalP99sMs: readonly number[];
+  readonly besidePerSecond: number;
+  readonly besideP99Ms: number;
+  readonly cpu: number;
+  readonly peakResidentMiB: number;
+  /** Of lockwarden's process, round by round. */
+  readonly vitals: readonly Vitals[];
+}
+
+const names = ['lockwarden', 'controller-runtime'] as const;
+type Name = (typeof names)[number];
+
+/** Has both asked in turns, in the quiet and not, and prints what came of it. */
+export async function stressWebhook(own: WatchedPeer, stress: Stress): Promise<readonly Row[]> {
+  const peers = { lockwarden: own, 'controller-runtime': await startControllerRuntime() };
+  const phases = new Map<string, { phase: Phase; vitals: Vitals }[]>();
+  const key = (name: Name, beside: Beside): string => `${name}, ${beside}`;
+  const once = async (name: Name, beside: Beside, seconds: number): Promise<void> => {
+    await own.vitals();
+    const judges = name === 'lockwarden';
+    const phase = await siege(peers[name], beside, { rates: stress.rates, seconds, judges });
+    const measured = { phase, vitals: await own.vitals() };
+    phases.set(key(name, beside), [...(phases.get(key(name, beside)) ?? []), measured]);
+  };
+  try {
+    // Code that has not run yet is slow, and connections that are not there yet are too.
+    for (const name of names) for (const beside of besides) await once(name, beside, 1);
+    phases.clear();
+    for (let round = 0; round < stress.rounds; round += 1) {
+      const order = round % 2 === 0 ? names : names.toReversed();
+      for (const name of order) for (const beside of besides) await once(name, beside, stress.seconds);
+    }
+  } finally {
+    await peers['controller-runtime'].stop();
+  }
+  const rows = names.flatMap((name) =>
+    besides.map((beside) => rowOf(name, beside, phases.get(key(name, beside)) ?? [])),
+  );
+  for (const row of rows) report(row, rows);
+  return rows;
+}
+
+function rowOf(
+  webhook: Name,
+  beside: Beside,
+  measured: readonly { readonly phase: Phase; readonly vitals: Vitals }[],
+): Row {
+  const phases = measured.map(({ phase }) => phase);
+  const [takeovers, renewals] = [
+    phases.flatMap((phase) => phase.takeovers),
+    phases.flatMap((phase) => phase.renewals),
+  ];
+  return {
+    ...{ webhook, beside },
+    ...{ takeoverP50Ms: median(takeovers), takeoverP99Ms: quantile(takeovers, 0.99) },
+    takeoverP99sMs: phases.map((phase) => quantile(phase.takeovers, 0.99)),
+    ...{ renewalP50Ms: median(renewals), renewalP99Ms: quantile(renewals, 0.99) },
+    renewalP99sMs: phases.map((phase) => quantile(phase.renewals, 0.99)),
+    besidePerSecond: median(phases.map((phase) => phase.besidePerSecond)),
+    besideP99Ms: median(phases.map((phase) => phase.besideP99Ms)),
+    cpu: median(phases.map((phase) => phase.cpu)),
+    peakResidentMiB: Math.max(...phases.map((phase) => phase.peakResidentMiB)),
+    vitals: webhook === 'lockwarden' ? measured.map(({ vitals }) => vitals) : [],
+  };
+}
+
+function report(row: Row, rows: readonly Row[]): void {
+  const quiet = rows.find(({ webhook, beside }) => webhook === row.webhook && beside === 'nothing') ?? row;
+  const ms = (name: string, p50: number, p99: number, quietP99: number): string =>
+    `${name} p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)} ms (${(p99 / quietP99).toFixed(2)})`;
+  const loop = (key: 'loopP50Ms' | 'loopP99Ms' | 'loopMaxMs'): string =>
+    median(row.vitals.map((each) => each[key])).toFixed(2);
+  const columns = [
+    `${row.webhook.padEnd(18)} beside ${row.beside.padEnd(13)} at ${row.besidePerSecond.toFixed(0).padStart(4)}/s`,
+    ms('takeovers', row.takeoverP50Ms, row.takeoverP99Ms, quiet.takeoverP99Ms),
+    ms('renewals', row.renewalP50Ms, row.renewalP99Ms, quiet.renewalP99Ms),
+    `CPU ${row.cpu.toFixed(2)}, at most ${row.peakResidentMiB.toFixed(0)} MiB`,
+    ...(row.vitals.length === 0
+      ? []
+      : [`event loop p50 ${loop('loopP50Ms')}, p99 ${loop('loopP99Ms')}, max ${loop('loopMaxMs')} ms late`]),
+  ];
+  process.stdout.write(`${columns.join('; ')}\n`);
+}
