@@ -1,8 +1,8 @@
 /**
  * What an answer costs the webhook itself: `node bench/direct.ts [seconds]`. Reviews by HTTPS over connections that are kept, to lockwarden's
  * edge, to a webhook of controller-runtime that decodes both objects and allows, and to a module of Pepr that does the same, in turns;
- * first as fast as they answer, and then at one rate for all. Each in a process of its own, lockwarden's with the flags that its image gives Node, with the load on the same machine.
- * Default: 5 s each.
+ * first as fast as they answer, and then at one rate for all. Each in a process of its own, lockwarden's with the flags that its image
+ * gives Node, and the load on the same machine. Default: 5 s each.
  */
 import { attack, type AttackResult } from './support/attack.ts';
 import { bodies, type Body } from './support/bodies.ts';

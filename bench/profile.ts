@@ -96,10 +96,11 @@ await mkdir(folder, { recursive: true });
 process.env['LOCKWARDEN_PROFILES'] = folder;
 const preload = fileURLToPath(new URL('./support/profiling.ts', import.meta.url));
 const lockwarden = await startLockwarden('127.0.0.1', [...productionFlags(), '--import', preload]);
-const load = { body: make().text, connections: 16, rate: null };
-await attack(lockwarden, { ...load, seconds: 3 });
+const load = { connections: 16, rate: null };
+await attack(lockwarden, { ...load, body: make().text, seconds: 3 });
 process.kill(lockwarden.pid, 'SIGUSR2');
-const { requests, perCpuSecond } = await attack(lockwarden, { ...load, seconds: Number(flags.seconds) });
+const seconds = Number(flags.seconds);
+const { requests, perCpuSecond } = await attack(lockwarden, { ...load, body: make().text, seconds });
 await lockwarden.stop();
 
 const time = ranked(timesIn((await profileAt('cpu.cpuprofile')) as Profiler.Profile));
