@@ -9,21 +9,23 @@
  *
  * `--renewals N`: of each kind, 4,000 unless told otherwise.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { createKubeClient, type KubeClient } from '../src/kube/client.ts';
-import type { JsonObject } from '../src/kube/json.ts';
 import { loadKubeconfig } from '../src/kube/kubeconfig.ts';
 import { ensureControlPlane } from '../src/sandbox/control-plane-binaries.ts';
 import { startControlPlane } from '../src/sandbox/control-plane.ts';
-import { guardLeaseName, switchNames } from '../src/switch/policies.ts';
+import { guardLeaseName } from '../src/switch/policies.ts';
 import { installSwitch, ownNamespace } from '../test/conformance/support/switch.ts';
 import { microTime, Namespace, withSpec } from '../test/kube/support/cluster.ts';
-import { cpuSecondsOf, processNamed } from './support/processes.ts';
+import { auditOnly, untilLeftAlone } from './support/audit-only.ts';
 import { median, quantile } from './support/figures.ts';
-import { inAnyOrder } from './support/order.ts';
 import { startControllerRuntime } from './support/peer.ts';
+import { processNamed } from './support/processes.ts';
+import { callFor, callNoMore } from './support/registration.ts';
+import { writeResult } from './support/result.ts';
+import { takeTurns, type Way } from './support/turns.ts';
+import { leaseRenewals } from './support/writes.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -32,73 +34,22 @@ const { values: flags } = parseArgs({
     address: { type: 'string', default: '127.0.0.1' },
   },
 });
-const renewals = Number(flags.renewals);
-const rounds = Math.ceil(renewals / 100);
+const rounds = Math.ceil(Number(flags.renewals) / 100);
 const ways = ['unguarded', 'switch', 'webhook'] as const;
-type Way = (typeof ways)[number];
-
-/** A Lease that is renewed as client-go renews one: the whole object, by the version that the last answer had. */
-class Renewed {
-  readonly #namespace: Namespace;
-  #object: JsonObject = {};
-
-  constructor(client: KubeClient, way: Way) {
-    this.#namespace = new Namespace(client, `bench-${way}`);
-  }
-
-  async create(): Promise<void> {
-    await Namespace.create(this.#namespace.client, this.#namespace.name);
-    const spec = {
-      holderIdentity: 'a',
-      leaseDurationSeconds: 15,
-      renewTime: microTime(),
-      leaseTransitions: 0,
-    };
-    this.#object = await this.#namespace.post('leases', 'lock', { spec });
-  }
-
-  /** Resolves to what it took, in milliseconds. */
-  async renew(): Promise<number> {
-    const body = withSpec(this.#object, { renewTime: microTime() });
-    const began = performance.now();
-    this.#object = await this.#namespace.putWhole('leases', 'lock', body);
-    return performance.now() - began;
-  }
-}
-
-const webhookName = 'lockwarden-bench';
-const webhookConfigurations = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
-
-async function callFor(client: KubeClient, url: string, caBundle: string): Promise<void> {
-  const webhook = {
-    name: 'bench.lockwarden.dev',
-    clientConfig: { url, caBundle: btoa(caBundle) },
-    rules: [
-      {
-        apiGroups: ['coordination.k8s.io'],
-        apiVersions: ['v1'],
-        operations: ['UPDATE'],
-        resources: ['leases'],
-      },
-    ],
-    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'bench-webhook' } },
-    ...{ sideEffects: 'None', admissionReviewVersions: ['v1'], failurePolicy: 'Fail', timeoutSeconds: 2 },
-  };
-  const body = { metadata: { name: webhookName }, webhooks: [webhook] };
-  await client.request({ method: 'POST', path: webhookConfigurations, body });
-}
+type WayName = (typeof ways)[number];
+const namespaceOf = (way: WayName): string => `bench-${way}`;
 
 /** Where it is measured. */
 interface Ground {
   readonly client: KubeClient;
   /** Once the namespaces are there: has the switch leave two of them alone. */
   prepare(): Promise<void>;
-  /** Called every few hundred renewals. */
+  /** Called every few hundred renewals of each kind. */
   keepAsleep(): Promise<void>;
   close(): Promise<void>;
 }
 
-const notGuarded = ['bench-unguarded', 'bench-webhook'];
+const notGuarded = [namespaceOf('unguarded'), namespaceOf('webhook')];
 
 /** A control plane where nothing but the switch is. */
 async function startEmbedded(): Promise<Ground> {
@@ -130,87 +81,52 @@ async function startEmbedded(): Promise<Ground> {
 /** A cluster where lockwarden itself keeps the switch and the guard Lease. */
 function openCluster(file: string): Ground {
   const client = createKubeClient(loadKubeconfig({ file }));
-  const spec = { enforcement: 'Audit' };
   return {
     client,
     prepare: async () => {
-      for (const namespace of notGuarded) {
-        const path = `/apis/lockwarden.dev/v1alpha1/namespaces/${namespace}/lockpolicies`;
-        const body = {
-          apiVersion: 'lockwarden.dev/v1alpha1',
-          kind: 'LockPolicy',
-          metadata: { name: 'a' },
-          spec,
-        };
-        await client.request({ method: 'POST', path, body });
-      }
-      await untilLeftAlone(client);
+      for (const namespace of notGuarded) await auditOnly(client, namespace);
+      await untilLeftAlone(client, notGuarded);
     },
     keepAsleep: () => Promise.resolve(),
     close: async () => {
-      await client.request({ method: 'DELETE', path: `${webhookConfigurations}/${webhookName}` });
+      await callNoMore(client);
       for (const way of ways)
-        await client.request({ method: 'DELETE', path: `/api/v1/namespaces/bench-${way}` });
+        await client.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespaceOf(way)}` });
       client.close();
     },
   };
-}
-
-/** The leader has taken the policies in. */
-async function untilLeftAlone(client: KubeClient): Promise<void> {
-  const path = `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/${switchNames.locks}`;
-  const deadline = AbortSignal.timeout(30_000);
-  for (;;) {
-    const { body } = await client.request({ method: 'GET', path });
-    if (notGuarded.every((namespace) => JSON.stringify(body).includes(`"${namespace}"`))) break;
-    if (deadline.aborted) throw new Error('the switch does not follow the policies');
-    await sleep(500);
-  }
-  // An API server takes policies in within a second.
-  await sleep(2_000);
 }
 
 const ground = flags.kubeconfig === undefined ? await startEmbedded() : openCluster(flags.kubeconfig);
 const { client } = ground;
 const webhook = await startControllerRuntime(flags.address);
 try {
-  const leases = new Map(ways.map((way) => [way, new Renewed(client, way)]));
-  for (const lease of leases.values()) await lease.create();
-  await ground.prepare();
-  await callFor(client, webhook.url, webhook.caPem);
-  const renew = async (way: Way): Promise<number> => (await leases.get(way)?.renew()) ?? NaN;
-  const took: Record<Way, number[]> = { unguarded: [], switch: [], webhook: [] };
-  const spent: Record<Way, number> = { unguarded: 0, switch: 0, webhook: 0 };
-  const servers = [await processNamed('kube-apiserver'), webhook.pid];
-  const spentSoFar = async (): Promise<number> =>
-    (await Promise.all(servers.map(cpuSecondsOf))).reduce((sum, each) => sum + each);
-  for (let round = -4; round < rounds; round += 1) {
-    await ground.keepAsleep();
-    for (let index = 0; index < 100; index += 1) {
-      for (const way of inAnyOrder(ways)) {
-        const oneTook = await renew(way);
-        if (round >= 0) took[way].push(oneTook);
-      }
-    }
-    for (const way of inAnyOrder(ways)) {
-      const before = await spentSoFar();
-      for (let index = 0; index < 100; index += 1) await renew(way);
-      if (round >= 0) spent[way] += (await spentSoFar()) - before;
-    }
-  }
-  const time = (way: Way): number => median(took[way]);
-  const cpu = (way: Way): number => (spent[way] * 1_000) / (100 * rounds);
+  const processes = { 'API server': await processNamed('kube-apiserver'), webhook: webhook.pid };
+  const turns = new Map<WayName, Way>();
   for (const way of ways) {
+    const namespace = await Namespace.create(client, namespaceOf(way));
+    turns.set(way, { write: await leaseRenewals(namespace), processes });
+  }
+  await ground.prepare();
+  await callFor(client, webhook, namespaceOf('webhook'), ['leases']);
+  const measured = await takeTurns(turns, { rounds, beforeRound: () => ground.keepAsleep() });
+  const rows = [...measured].map(([way, { tookMs, cpuMs }]) => ({
+    ...{ way, medianMs: median(tookMs), p99Ms: quantile(tookMs, 0.99) },
+    cpuMs: Object.values(cpuMs).reduce((sum, each) => sum + each),
+  }));
+  for (const { way, medianMs, p99Ms, cpuMs } of rows) {
     process.stdout.write(
-      `${way.padEnd(10)} median ${time(way).toFixed(3)} ms, p99 ${quantile(took[way], 0.99).toFixed(2)} ms, CPU ${cpu(way).toFixed(3)} ms\n`,
+      `${way.padEnd(10)} median ${medianMs.toFixed(3)} ms, p99 ${p99Ms.toFixed(2)} ms, CPU ${cpuMs.toFixed(3)} ms\n`,
     );
   }
-  for (const [what, of] of Object.entries({ time, CPU: cpu })) {
+  for (const what of ['medianMs', 'cpuMs'] as const) {
+    const of = (way: WayName): number => rows.find((row) => row.way === way)?.[what] ?? NaN;
     const added = { switch: of('switch') - of('unguarded'), webhook: of('webhook') - of('unguarded') };
     process.stdout.write(
-      `${what.padEnd(4)} the switch adds ${added.switch.toFixed(3)} ms, a call ${added.webhook.toFixed(3)} ms: ${((100 * added.switch) / added.webhook).toFixed(0)} % of it\n`,
+      `${what.slice(0, -2).padEnd(6)} the switch adds ${added.switch.toFixed(3)} ms, a call ${added.webhook.toFixed(3)} ms: ${((100 * added.switch) / added.webhook).toFixed(0)} % of it\n`,
     );
   }
+  await writeResult('switch', { rounds, rows });
 } finally {
   await ground.close();
   await webhook.stop();

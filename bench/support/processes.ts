@@ -11,17 +11,27 @@ export async function cpuSecondsOf(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
-/** Process ID of the one process on this machine whose program has this name, in whatever container. Linux only. */
-export async function processNamed(name: string): Promise<number> {
+/**
+ * Process ID of the one process on this machine whose program has this name, in whatever container; with `argument`, of the one among them
+ * that was started with it. Linux only.
+ */
+export async function processNamed(name: string, argument?: string): Promise<number> {
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0);
-  const named = async (pid: number): Promise<boolean> => (await statOf(pid).catch(() => null))?.name === name;
-  const isNamed = await Promise.all(pids.map(named));
-  const [found, ...others] = pids.filter((_, index) => isNamed[index]);
+  const isMeant = async (pid: number): Promise<boolean> =>
+    (await statOf(pid)).name === name &&
+    (argument === undefined || (await argumentsOf(pid)).includes(argument));
+  // A process may end while it is looked at.
+  const areMeant = await Promise.all(pids.map((pid) => isMeant(pid).catch(() => false)));
+  const [found, ...others] = pids.filter((_, index) => areMeant[index]);
   if (found === undefined || others.length > 0)
     throw new Error(
       `of ${name} there has to be one process, and there are ${String(found === undefined ? 0 : others.length + 1)}`,
     );
   return found;
+}
+
+async function argumentsOf(pid: number): Promise<readonly string[]> {
+  return (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8')).split('\0');
 }
 
 /** A process's name and, from its state on, the fields that proc(5) numbers from 3. */
