@@ -55,6 +55,7 @@ export interface ServeOptions {
 
 /** A running `lockwarden serve`. */
 export interface ServeProcess {
+  readonly pid: number;
   /** Everything it has logged so far. */
   readonly lines: readonly LogLine[];
   /** Everything it has written so far, to standard output and standard error. */
@@ -176,6 +177,7 @@ export function startServe(options: ServeOptions = {}): ServeProcess {
     await exit;
   };
   return {
+    pid: child.pid ?? NaN,
     lines,
     get output() {
       return output;
@@ -258,8 +260,11 @@ function parse(line: string): LogLine {
   }
 }
 
-/** SOURCE: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format */
-function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number | null {
+/**
+ * The sum of the samples of a metric that have all of `labels`; null where there is none.
+ * SOURCE: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+ */
+export function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number | null {
   const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
   const samples = text
     .split('\n')
