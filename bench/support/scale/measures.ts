@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { quantile, median } from '../figures.ts';
-import { cpuSecondsOf, peakMiBOf, residentMiBOf } from '../processes.ts';
+import { cpuSecondsOf, peakResidentMiBOf, residentMiBOf } from '../processes.ts';
 import { metricOf } from '../replica.ts';
 import type { Ground, Watched } from './ground.ts';
 import { dueAfterMs, inParallel, Lock, ownNamespace, type Locks } from './locks.ts';
@@ -29,7 +29,7 @@ export async function idle({ pid }: Watched, seconds: number): Promise<Idle> {
   const before = await cpuSecondsOf(pid);
   await sleep(seconds * 1_000);
   const busy = ((await cpuSecondsOf(pid)) - before) / seconds;
-  return { busy, residentMiB: await residentMiBOf(pid), peakMiB: await peakMiBOf(pid) };
+  return { busy, residentMiB: await residentMiBOf(pid), peakMiB: await peakResidentMiBOf(pid) };
 }
 
 export interface Latency {
