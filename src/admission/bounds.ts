@@ -31,23 +31,49 @@ const openBracket = 0x5b;
 const openBrace = 0x7b;
 
 /**
- * Whether a JSON text holds more than `max` values, counted as openings and separators outside strings. Total: any
- * bytes will do. Takes about 2 ns a byte, and stops as soon as it knows.
+ * LIMIT: a search by the runtime takes as long to begin as a loop over so many bytes. They are looked at one by one before each, so that neither
+ * short strings nor escapes, however many there are, cost more than twice what they cost a loop.
  */
-export function holdsMoreValues(json: Uint8Array, max: number): boolean {
+const loopBytes = 64;
+
+/**
+ * Whether a JSON text holds more than `max` values, counted as openings and separators outside strings. Total: any
+ * bytes will do. Takes about 2 ns a byte outside long strings, next to nothing within, and stops as soon as it knows.
+ */
+export function holdsMoreValues(json: Buffer, max: number): boolean {
   let values = 0;
-  let inString = false;
   for (let at = 0; at < json.length; at++) {
     const byte = json[at];
-    if (inString) {
-      if (byte === backslash) at++;
-      else if (byte === quote) inString = false;
-    } else if (byte === quote) {
-      inString = true;
+    if (byte === quote) {
+      at = endOfString(json, at + 1);
     } else if (byte === comma || byte === openBracket || byte === openBrace) {
       values++;
       if (values > max) return true;
     }
   }
   return false;
+}
+
+/** Where the closing quote stands of the string whose text begins at `start`; the end of the bytes where there is none. */
+function endOfString(json: Buffer, start: number): number {
+  let searchFrom = start + loopBytes;
+  for (let at = start; at < json.length; at++) {
+    const byte = json[at];
+    if (byte === quote) return at;
+    if (byte === backslash) at++;
+    if (at < searchFrom) continue;
+    const found = json.indexOf(quote, at + 1);
+    if (found === -1) return json.length;
+    if (!isEscaped(json, at + 1, found)) return found;
+    at = found;
+    searchFrom = found + loopBytes;
+  }
+  return json.length;
+}
+
+/** Whether the byte at `at` is escaped, in a string of which `start` is a place that is not. */
+function isEscaped(json: Buffer, start: number, at: number): boolean {
+  let backslashes = 0;
+  while (at - backslashes > start && json[at - backslashes - 1] === backslash) backslashes++;
+  return backslashes % 2 === 1;
 }

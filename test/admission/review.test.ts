@@ -238,6 +238,46 @@ describe('a review beyond measure', () => {
   });
 });
 
+describe('the number of values', () => {
+  /** Byte by byte. */
+  const counted = (json: Buffer): number => {
+    let [values, inString] = [0, false];
+    for (let at = 0; at < json.length; at++) {
+      const character = String.fromCharCode(json[at] ?? 0);
+      if (inString && character === '\\') at++;
+      else if (character === '"') inString = !inString;
+      else if (!inString && ',[{'.includes(character)) values++;
+    }
+    return values;
+  };
+  // Long enough for strings to be searched, and full of what ends, continues and escapes them.
+  const piece = fc.constantFrom(
+    '"',
+    '\\',
+    '\\"',
+    '\\\\"',
+    ',',
+    '[',
+    '{',
+    ':',
+    'x'.repeat(63),
+    'x'.repeat(64),
+    'y'.repeat(200),
+  );
+  const text = fc.array(piece, { maxLength: 60 }).map((pieces) => Buffer.from(pieces.join('')));
+
+  it('is the same whether strings are searched or looked through', () => {
+    fc.assert(
+      fc.property(text, (json) => {
+        const values = counted(json);
+        expect(holdsMoreValues(json, values)).toBe(false);
+        if (values > 0) expect(holdsMoreValues(json, values - 1)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 describe('the uid of what cannot be parsed', () => {
   it('is found where the API server writes it', () => {
     expect(findUid(Buffer.from(leaseReviewBody().slice(0, 200)))).toBe(reviewUid);
