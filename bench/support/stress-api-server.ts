@@ -138,7 +138,7 @@ async function measure(plane: ControlPlane, place: TestNamespace, stress: ApiStr
   await takeovers.begin();
   // All of them have to have run out.
   await sleep(3_000);
-  const apiServer = await processNamed('kube-apiserver');
+  const apiServer = await processNamed('kube-apiserver', `--secure-port=${new URL(plane.server).port}`);
 
   const phase = async ({ refuser, rate }: Condition, seconds: number): Promise<Phase> => {
     const besideSeconds = seconds + (2 * leadMs) / 1_000;

@@ -15,6 +15,8 @@ export interface Stress {
 interface Row {
   readonly webhook: string;
   readonly beside: Beside;
+  /** Share of the others' requests that could be sent at their rate: less where all connections wait. */
+  readonly sent: number;
   readonly takeoverP50Ms: number;
   readonly takeoverP99Ms: number;
   readonly takeoverP99sMs: readonly number[];
@@ -56,15 +58,15 @@ export async function stressWebhook(own: WatchedPeer, stress: Stress): Promise<r
     await peers['controller-runtime'].stop();
   }
   const rows = names.flatMap((name) =>
-    besides.map((beside) => rowOf(name, beside, phases.get(key(name, beside)) ?? [])),
+    besides.map((beside) => rowOf(stress, [name, beside], phases.get(key(name, beside)) ?? [])),
   );
   for (const row of rows) report(row, rows);
   return rows;
 }
 
 function rowOf(
-  webhook: Name,
-  beside: Beside,
+  { rates, seconds }: Stress,
+  [webhook, beside]: readonly [Name, Beside],
   measured: readonly { readonly phase: Phase; readonly vitals: Vitals }[],
 ): Row {
   const phases = measured.map(({ phase }) => phase);
@@ -74,6 +76,7 @@ function rowOf(
   ];
   return {
     ...{ webhook, beside },
+    sent: (takeovers.length + renewals.length) / (2 * rates.others * seconds * phases.length),
     ...{ takeoverP50Ms: median(takeovers), takeoverP99Ms: quantile(takeovers, 0.99) },
     takeoverP99sMs: phases.map((phase) => quantile(phase.takeovers, 0.99)),
     ...{ renewalP50Ms: median(renewals), renewalP99Ms: quantile(renewals, 0.99) },
@@ -94,6 +97,7 @@ function report(row: Row, rows: readonly Row[]): void {
     median(row.vitals.map((each) => each[key])).toFixed(2);
   const columns = [
     `${row.webhook.padEnd(18)} beside ${row.beside.padEnd(13)} at ${row.besidePerSecond.toFixed(0).padStart(4)}/s`,
+    ...(row.sent < 0.95 ? [`only ${(100 * row.sent).toFixed(0)} % could be sent`] : []),
     ms('takeovers', row.takeoverP50Ms, row.takeoverP99Ms, quiet.takeoverP99Ms),
     ms('renewals', row.renewalP50Ms, row.renewalP99Ms, quiet.renewalP99Ms),
     `CPU ${row.cpu.toFixed(2)}, at most ${row.peakResidentMiB.toFixed(0)} MiB`,

@@ -36,7 +36,7 @@ export interface Load {
   /** Requests a second; null: as many as there are answers. */
   readonly rate: number | null;
   readonly expected: Expected;
-  /** How long requests are sent before any counts, beside `seconds`: those that open connections take longer. Default: 0. */
+  /** How long requests are answered before any counts, beside `seconds`: those that open connections take longer. Default: 0. */
   readonly leadMs?: number;
 }
 
@@ -58,7 +58,9 @@ export async function fire(load: Load): Promise<readonly number[]> {
 /** What each took of those that came after the time that does not count, in milliseconds. */
 export function counted(answers: readonly Answer[], { leadMs = 0 }: Pick<Load, 'leadMs'>): readonly number[] {
   const begunMs = answers.reduce((first, { atMs }) => Math.min(first, atMs), Infinity);
-  return answers.filter(({ atMs }) => atMs >= begunMs + leadMs).map(({ tookMs }) => tookMs);
+  return answers
+    .filter(({ atMs, tookMs }) => atMs + tookMs >= begunMs + leadMs)
+    .map(({ tookMs }) => tookMs);
 }
 
 /**
