@@ -40,8 +40,7 @@ function panelsOf(rows: readonly Row[], xLabel: string, xOf: (row: Row) => numbe
       title: 'Memory, MiB',
       xLabel,
       curves: [
-        curve('resident, at most', 2, (row) => row.idle.peakMiB, true),
-        curve('resident, at rest', 0, (row) => row.idle.residentMiB),
+        curve('resident', 0, (row) => row.idle.residentMiB),
         curve('heap, garbage collected', 1, (row) => row.heapMiB),
       ],
     },
