@@ -58,9 +58,7 @@ export async function fire(load: Load): Promise<readonly number[]> {
 /** What each took of those that came after the time that does not count, in milliseconds. */
 export function counted(answers: readonly Answer[], { leadMs = 0 }: Pick<Load, 'leadMs'>): readonly number[] {
   const begunMs = answers.reduce((first, { atMs }) => Math.min(first, atMs), Infinity);
-  return answers
-    .filter(({ atMs, tookMs }) => atMs + tookMs >= begunMs + leadMs)
-    .map(({ tookMs }) => tookMs);
+  return answers.filter(({ atMs, tookMs }) => atMs + tookMs >= begunMs + leadMs).map(({ tookMs }) => tookMs);
 }
 
 /**
