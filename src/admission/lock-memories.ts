@@ -52,6 +52,8 @@ export class LockMemories {
   readonly #onFacts: (lock: LockRef, facts: LockFacts) => void;
   readonly #onShown: (lock: LockRef, before: Stored | null, after: Stored | null) => void;
   readonly #listed = new Set<LockKind>();
+  /** Whether a lock has been forgotten for want of room that may well exist. */
+  #hasForgotten = false;
   #clock: ServerClock = unknownClock;
 
   constructor(options: LockMemoriesOptions = {}) {
@@ -125,9 +127,10 @@ export class LockMemories {
     this.#listed.add(kind);
   }
 
-  /** Whether a lock is known not to exist. */
+  /** Whether a lock is known not to exist. Never, once one that exists had to be forgotten. */
   isGone(lock: LockRef): boolean {
-    return this.#listed.has(lock.kind) && (this.#memories.get(describeLock(lock))?.stored ?? null) === null;
+    if (!this.#listed.has(lock.kind) || this.#hasForgotten) return false;
+    return (this.#memories.get(describeLock(lock))?.stored ?? null) === null;
   }
 
   /** A response of the API server, for its clock. */
@@ -162,7 +165,9 @@ export class LockMemories {
     if (quietest === undefined) return;
     const [forgotten, { stored }] = quietest;
     this.#memories.delete(forgotten);
-    if (stored !== null) this.#onShown(refOf(forgotten), stored, null);
+    if (stored === null) return;
+    this.#hasForgotten = true;
+    this.#onShown(refOf(forgotten), stored, null);
   }
 
   #tell(lock: LockRef, before: LockMemory, after: LockMemory): void {

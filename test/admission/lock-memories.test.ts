@@ -30,6 +30,16 @@ describe('the memories of all locks', () => {
     expect(['1', '2', '3', '4'].filter(known)).toEqual(['1', '3', '4']);
   });
 
+  it('call no lock gone once one had to be forgotten: it may be that one', () => {
+    const memories = new LockMemories({ locksMax: 2 });
+    for (const name of ['1', '2']) memories.stored(named(name), heldByA, ms(0), true);
+    expect(memories.isGone(named('3'))).toBe(false);
+    memories.listed('Lease');
+    expect(['1', '2', '3'].map((name) => memories.isGone(named(name)))).toEqual([false, false, true]);
+    memories.stored(named('3'), heldByA, ms(1), true);
+    expect(['1', '2', '4'].map((name) => memories.isGone(named(name)))).toEqual([false, false, false]);
+  });
+
   it('guard a deleted lock’s name for as long as its lease, remember it for a minute, and then let go', () => {
     const memories = new LockMemories();
     memories.stored(lock, heldByA, ms(0), true);
