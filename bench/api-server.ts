@@ -29,9 +29,11 @@ import { enforceByHand, untilEnforcedByHand } from './support/hand-written.ts';
 import { operations, type Operation, type WayName } from './support/operations.ts';
 import { startControllerRuntime, type Peer } from './support/peer.ts';
 import { startGuardOf, startPlane, type Plane } from './support/planes.ts';
+import { untilRefused } from './support/refusal.ts';
 import { callFor } from './support/registration.ts';
 import { writeResult } from './support/result.ts';
 import { takeTurns, type Measured, type Way } from './support/turns.ts';
+import { recordOf } from './support/writes.ts';
 
 const { values: flags } = parseArgs({
   options: { rounds: { type: 'string', default: '10' }, only: { type: 'string', default: '' } },
@@ -80,6 +82,13 @@ async function prepare({ bare, guarded, peer }: Omit<Ground, 'lockwarden'>): Pro
   await new Namespace(client, namespaceOf.lockwarden).post('configmaps', 'a-lock', lock);
   const lockwarden = await startGuardOf(guarded, namespaceOf.webhook);
   await untilEnforcedByHand(new Namespace(client, namespaceOf.policy));
+  // The switch keeps the evidence whether it sleeps or not, and is asked before webhooks are.
+  const strip = {
+    plural: 'leases',
+    held: { spec: recordOf('a', 3_600, 0) },
+    patch: { spec: { renewTime: null } },
+  } as const;
+  await untilRefused(new Namespace(client, namespaceOf.lockwarden), strip, 'StrippedTiming, switch]');
   return lockwarden;
 }
 

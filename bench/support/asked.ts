@@ -1,5 +1,4 @@
 /** Who was asked about updates: what the API server and lockwarden have counted, set against what ought to have been. */
-import { switchNames } from '../../src/switch/policies.ts';
 import type { ServeProcess } from '../../test/conformance/support/serve-process.ts';
 import { peerEntryName } from './registration.ts';
 import type { Plane } from './planes.ts';
@@ -14,8 +13,6 @@ export interface Asked {
   /** Writes that lockwarden's match conditions let pass without a call. */
   readonly leasesPassed: number;
   readonly recordsPassed: number;
-  /** Writes that the switch looked at, and had nothing to judge. */
-  readonly switchPassed: number;
   /** Calls that came to nothing, and passed for that. */
   readonly failedOpen: number;
   /** What lockwarden warned about, or refused. */
@@ -42,7 +39,6 @@ export async function askedSoFar(plane: Plane, lockwarden: ServeProcess): Promis
   return {
     ...{ peer: calls(peerEntryName), leases: calls(leases), records: calls(records) },
     ...{ leasesPassed: passed(leases), recordsPassed: passed(records) },
-    switchPassed: passed(switchNames.locks),
     failedOpen: failedOpen(leases) + failedOpen(records),
     notPlain: (await decided('Warn')) + (await decided('Deny')),
     told: await counted('shared_facts_writes_total'),
@@ -55,7 +51,7 @@ export function askedBetween(before: Asked, after: Asked): Asked {
   return {
     ...{ peer: of('peer'), leases: of('leases'), records: of('records') },
     ...{ leasesPassed: of('leasesPassed'), recordsPassed: of('recordsPassed') },
-    ...{ switchPassed: of('switchPassed'), failedOpen: of('failedOpen'), notPlain: of('notPlain') },
+    ...{ failedOpen: of('failedOpen'), notPlain: of('notPlain') },
     told: of('told'),
   };
 }

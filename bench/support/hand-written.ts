@@ -2,17 +2,11 @@
  * What an operator would write by hand against early takeovers: ValidatingAdmissionPolicies that compare the recorded times, since CEL has
  * no clock. What they miss (clients whose clocks differ, stamps, releases, deletions) is not the matter here.
  */
-import type { KubeClient, KubeRequest } from '../../src/kube/client.ts';
+import type { KubeClient } from '../../src/kube/client.ts';
 import { any, literal } from '../../src/kube/cel.ts';
 import type { JsonObject } from '../../src/kube/json.ts';
-import { until } from '../../src/kube/until.ts';
-import {
-  failureOf,
-  leaderAnnotation,
-  withRecord,
-  type Namespace,
-  type Plural,
-} from '../../test/kube/support/cluster.ts';
+import { leaderAnnotation, withRecord, type Namespace } from '../../test/kube/support/cluster.ts';
+import { untilRefused } from './refusal.ts';
 import { recordOf } from './writes.ts';
 
 const message = 'the lease has not run out';
@@ -94,34 +88,8 @@ function specOf({ group, resource, matchConditions, expression }: HandWritten): 
 /** Resolves once they refuse that somebody takes a lock that has just been taken, a Lease or a record: by dry runs. */
 export async function untilEnforcedByHand(namespace: Namespace): Promise<void> {
   const [held, taken] = [recordOf('a', 3_600, 0), recordOf('b', 3_600, 1)];
-  await untilRefused(namespace, 'leases', { spec: held }, { spec: taken });
+  await untilRefused(namespace, { plural: 'leases', held: { spec: held }, patch: { spec: taken } }, message);
   const record = (object: JsonObject): JsonObject => withRecord({}, JSON.stringify(object));
-  await untilRefused(namespace, 'configmaps', record(held), record(taken));
-}
-
-async function untilRefused(
-  namespace: Namespace,
-  plural: Plural,
-  held: JsonObject,
-  taken: JsonObject,
-): Promise<void> {
-  const name = 'held';
-  await namespace.post(plural, name, held);
-  const request: KubeRequest = {
-    method: 'PATCH',
-    path: namespace.path(plural, name),
-    query: { dryRun: 'All' },
-    contentType: 'application/merge-patch+json',
-    body: taken,
-  };
-  let answer = '';
-  const isRefused = async (): Promise<true | null> => {
-    answer = (await failureOf(namespace.client.request(request)))?.message ?? 'allowed';
-    return answer.includes(message) ? true : null;
-  };
-  const what = `the policy written by hand refuses that one of the ${plural} is taken`;
-  const { signal } = new AbortController();
-  await until(isRefused, { what, timeoutMs: 30_000, signal }).catch((cause: unknown) => {
-    throw new Error(`${what}: ${answer}`, { cause });
-  });
+  const offence = { plural: 'configmaps', held: record(held), patch: record(taken) } as const;
+  await untilRefused(namespace, offence, message);
 }

@@ -55,7 +55,6 @@ export const operations: readonly Operation[] = [
     asks: (writes) => ({
       peer: writes('controller-runtime'),
       ...{ leases: 0, leasesPassed: writes('webhook') + writes('lockwarden') },
-      switchPassed: writes('lockwarden'),
     }),
   },
   {
@@ -65,7 +64,7 @@ export const operations: readonly Operation[] = [
     ...{ perRound: takeoversPerRound, share: 0.4, settleMs: toldMs, target: 1 },
     asks: (writes) => ({
       peer: writes('controller-runtime'),
-      ...{ leases: writes('webhook') + writes('lockwarden'), leasesPassed: 0, switchPassed: 0 },
+      ...{ leases: writes('webhook') + writes('lockwarden'), leasesPassed: 0 },
     }),
   },
   {
