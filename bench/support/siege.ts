@@ -45,8 +45,12 @@ export interface Phase {
 /** LIMIT: as many clients as lead in a small cluster; each has its lock. */
 const otherClients = 20;
 const connections = 8;
-/** LIMIT: longer than a load takes to be at its full rate. */
-const leadMs = 500;
+/**
+ * LIMIT: longer than a load takes to be at its full rate. One that begins all at once has 64 connections to make, and then what waited for them
+ * to catch up with: for a second or two that is another load than the one asked for.
+ */
+const besideLeadMs = 3_000;
+const leadMs = 1_000;
 
 function among(name: BodyName): Pick<Attack, 'body' | 'isAllowed'> {
   const make = bodies()[name];
@@ -72,11 +76,11 @@ export async function siege(peer: Peer, beside: Beside, options: SiegeOptions): 
   await forgetPeakOf(peer.pid);
   const load = loadBeside(beside, options);
   // It begins before the others do, and ends after them.
-  const besideSeconds = seconds + (3 * leadMs) / 1_000;
+  const besideSeconds = seconds + (besideLeadMs + 2 * leadMs) / 1_000;
   const alongside = load === null ? null : latenciesOf(peer, { ...load, seconds: besideSeconds });
   // Or a failure before the others are through would be nobody's.
   alongside?.catch(() => undefined);
-  await sleep(leadMs);
+  if (load !== null) await sleep(besideLeadMs);
   const usedBefore = await cpuSecondsOf(peer.pid);
   const others = { connections, seconds, leadMs, rate: rates.others };
   const [takeovers, renewals] = await Promise.all([
