@@ -2,7 +2,7 @@
  * Under stress, in three parts:
  *
  *   webhook      lockwarden's edge by itself, and a webhook of controller-runtime that allows everything beside it, in turns: what takeovers
- *                and renewals of many clients take in the quiet, while one client has 2,000 takeovers a second refused, and while
+ *                and renewals of many clients take in the quiet, while one client has up to 2,000 takeovers a second refused, and while
  *                objects of 1 MiB come in; and how late lockwarden's event loop is meanwhile
  *   memory       what lockwarden holds at rest, at most in each of those, with as many of those objects as it can answer, and after
  *   api-server   through an embedded API server, which `lockwarden serve` is registered with: renewals, which lockwarden is not asked
@@ -12,7 +12,7 @@
  * lockwarden has the memory that it has in a cluster: the image's flags, and the heap that Node allows itself within the limit of
  * manifests/base. LIMIT: without that limit itself, so what exceeds it is seen and not killed.
  *
- *   node bench/stress.ts [--only PART]... [--rounds 4] [--seconds 5] [--attacker 2000] [--large 20] [--others 100] [--rest 20]
+ *   node bench/stress.ts [--only PART]... [--rounds 4] [--seconds 5] [--attacker 500,1000,2000] [--large 20] [--others 100] [--rest 20]
  *                        [--refused 300]
  *
  * The load comes from the same machine, so what the other webhook suffers is what the machine's part is.
@@ -33,7 +33,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string', multiple: true, default: [...parts] },
     rounds: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '5' },
-    attacker: { type: 'string', default: '2000' },
+    attacker: { type: 'string', default: '500,1000,2000' },
     large: { type: 'string', default: '20' },
     others: { type: 'string', default: '100' },
     rest: { type: 'string', default: '20' },
@@ -42,7 +42,8 @@ const { values: flags } = parseArgs({
 });
 const [rounds, seconds] = [Number(flags.rounds), Number(flags.seconds)];
 const rates = {
-  ...{ others: Number(flags.others), attacker: Number(flags.attacker), large: Number(flags.large) },
+  ...{ others: Number(flags.others), large: Number(flags.large) },
+  attacker: flags.attacker.split(',').map(Number),
 };
 
 const result: Record<string, unknown> = { rounds, seconds, rates };

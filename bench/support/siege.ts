@@ -10,16 +10,28 @@ import { quantile } from './figures.ts';
 import type { Peer } from './peer.ts';
 import { cpuSecondsOf, forgetPeakOf, peakResidentMiBOf } from './processes.ts';
 
-/** What else a webhook is asked. */
-export type Beside = 'nothing' | 'an attacker' | 'large objects';
-export const besides: readonly Beside[] = ['nothing', 'an attacker', 'large objects'];
+/** What else a webhook is asked, and how often, a second. */
+export interface Beside {
+  readonly what: 'nothing' | 'an attacker' | 'large objects';
+  readonly rate: number;
+}
 
 /** How fast. All a second. */
 export interface Rates {
   /** Takeovers of the others, and as many renewals. */
   readonly others: number;
-  readonly attacker: number;
+  /** Of one attacker, who has each of these rates once. */
+  readonly attacker: readonly number[];
   readonly large: number;
+}
+
+/** What is measured: the quiet first. */
+export function besidesAt({ attacker, large }: Rates): readonly Beside[] {
+  return [
+    { what: 'nothing', rate: 0 },
+    ...attacker.map((rate) => ({ what: 'an attacker', rate }) as const),
+    { what: 'large objects', rate: large },
+  ];
 }
 
 /** How long, and how much. */
@@ -62,12 +74,11 @@ function among(name: BodyName): Pick<Attack, 'body' | 'isAllowed'> {
  * What goes on beside. Arrivals do not wait for answers, as they would not in a cluster whose API servers have 200 writes at hand:
  * so many connections that who falls behind gets a queue.
  */
-function loadBeside(beside: Beside, { rates, judges }: SiegeOptions): Omit<Attack, 'seconds'> | null {
-  if (beside === 'nothing') return null;
-  const { text, isAllowed } = bodies()[beside === 'an attacker' ? 'theft' : 'ConfigMap of 1 MiB']();
+function loadBeside({ what, rate }: Beside, { judges }: SiegeOptions): Omit<Attack, 'seconds'> | null {
+  if (what === 'nothing') return null;
+  const { text, isAllowed } = bodies()[what === 'an attacker' ? 'theft' : 'ConfigMap of 1 MiB']();
   const judged = { body: text, isAllowed: isAllowed || !judges };
-  if (beside === 'an attacker') return { ...judged, connections: 64, rate: rates.attacker };
-  return { ...judged, connections: 4, rate: rates.large };
+  return { ...judged, connections: what === 'an attacker' ? 64 : 4, rate };
 }
 
 /** @throws Error when a review is answered otherwise than it must be */

@@ -2,7 +2,7 @@
 import type { Vitals } from '../peers/vitals.ts';
 import { median, quantile } from './figures.ts';
 import { startControllerRuntime, type WatchedPeer } from './peer.ts';
-import { besides, siege, type Beside, type Phase, type Rates } from './siege.ts';
+import { besidesAt, siege, type Beside, type Phase, type Rates } from './siege.ts';
 
 /** How long, and how much. */
 export interface Stress {
@@ -12,9 +12,8 @@ export interface Stress {
 }
 
 /** What came of all rounds of one kind. Of times: of all requests together, and round by round. */
-interface Row {
+interface Row extends Beside {
   readonly webhook: string;
-  readonly beside: Beside;
   /** Share of the others' requests that could be sent at their rate: less where all connections wait. */
   readonly sent: number;
   readonly takeoverP50Ms: number;
@@ -38,7 +37,8 @@ type Name = (typeof names)[number];
 export async function stressWebhook(own: WatchedPeer, stress: Stress): Promise<readonly Row[]> {
   const peers = { lockwarden: own, 'controller-runtime': await startControllerRuntime() };
   const phases = new Map<string, { phase: Phase; vitals: Vitals }[]>();
-  const key = (name: Name, beside: Beside): string => `${name}, ${beside}`;
+  const key = (name: Name, { what, rate }: Beside): string => `${name}, ${what} at ${String(rate)}`;
+  const besides = besidesAt(stress.rates);
   const once = async (name: Name, beside: Beside, seconds: number): Promise<void> => {
     await own.vitals();
     const judges = name === 'lockwarden';
@@ -75,7 +75,7 @@ function rowOf(
     phases.flatMap((phase) => phase.renewals),
   ];
   return {
-    ...{ webhook, beside },
+    ...{ ...beside, webhook },
     sent: (takeovers.length + renewals.length) / (2 * rates.others * seconds * phases.length),
     ...{ takeoverP50Ms: median(takeovers), takeoverP99Ms: quantile(takeovers, 0.99) },
     takeoverP99sMs: phases.map((phase) => quantile(phase.takeovers, 0.99)),
@@ -90,13 +90,13 @@ function rowOf(
 }
 
 function report(row: Row, rows: readonly Row[]): void {
-  const quiet = rows.find(({ webhook, beside }) => webhook === row.webhook && beside === 'nothing') ?? row;
+  const quiet = rows.find(({ webhook, what }) => webhook === row.webhook && what === 'nothing') ?? row;
   const ms = (name: string, p50: number, p99: number, quietP99: number): string =>
     `${name} p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)} ms (${(p99 / quietP99).toFixed(2)})`;
   const loop = (key: 'loopP50Ms' | 'loopP99Ms' | 'loopMaxMs'): string =>
     median(row.vitals.map((each) => each[key])).toFixed(2);
   const columns = [
-    `${row.webhook.padEnd(18)} beside ${row.beside.padEnd(13)} at ${row.besidePerSecond.toFixed(0).padStart(4)}/s`,
+    `${row.webhook.padEnd(18)} beside ${row.what.padEnd(13)} at ${row.besidePerSecond.toFixed(0).padStart(4)}/s`,
     ...(row.sent < 0.95 ? [`only ${(100 * row.sent).toFixed(0)} % could be sent`] : []),
     ms('takeovers', row.takeoverP50Ms, row.takeoverP99Ms, quiet.takeoverP99Ms),
     ms('renewals', row.renewalP50Ms, row.renewalP99Ms, quiet.renewalP99Ms),
