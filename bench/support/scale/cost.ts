@@ -1,11 +1,6 @@
 /** What a large cluster would cost, calculated from what was measured of smaller ones. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-
-import { parse } from 'yaml';
-
-import { root } from '../../../test/style/tree.ts';
 import type { Line } from '../figures.ts';
+import { memoryLimitMiB } from '../production.ts';
 
 /** What was measured, by locks that are watched. */
 export interface Figures {
@@ -75,7 +70,7 @@ const heapFullMax = 0.75;
 /** LIMIT: manifests have a limit in such steps. */
 const stepMiB = 256;
 
-export function clusterCost(figures: Figures, cluster: Cluster, limitMiB = manifestLimitMiB()): ClusterCost {
+export function clusterCost(figures: Figures, cluster: Cluster, limitMiB = memoryLimitMiB()): ClusterCost {
   const { nodes, locks } = cluster;
   const watched = nodes + locks;
   const remembered = Math.min(watched, rememberedMax);
@@ -113,17 +108,6 @@ const assumptions: readonly string[] = [
   'an event costs the same in a stream as alone; one thread takes them in',
   'what the watches cost the API server (its watch cache, encoding each event for each replica) is left out',
 ];
-
-/** What the Deployment of `manifests/base` may have. */
-function manifestLimitMiB(): number {
-  const deployment = parse(readFileSync(join(root, 'manifests/base/deployment.yaml'), 'utf8')) as {
-    spec: { template: { spec: { containers: { resources: { limits: { memory: string } } }[] } } };
-  };
-  const memory = deployment.spec.template.spec.containers[0]?.resources.limits.memory ?? '';
-  const mebibytes = /^(\d+)Mi$/u.exec(memory)?.[1];
-  if (mebibytes === undefined) throw new Error(`the memory limit of the Deployment is ${memory}`);
-  return Number(mebibytes);
-}
 
 /** For people, line by line. */
 export function describeCost(cost: ClusterCost): readonly string[] {
