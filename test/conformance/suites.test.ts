@@ -192,7 +192,8 @@ describe('a suite on a cluster', () => {
       const signal = new AbortController().signal;
       const options = { paths, cluster: true, kubeconfig, scale: '0.2' };
       expect(await run(options, signal, followed)).toMatchObject({ code: 0, report: { passed: 1 } });
-      expect(playings).toEqual(['0', '1', '0', '1']);
+      // On a busy machine the second time may be too late as well.
+      expect(playings.slice(0, 4)).toEqual(['0', '1', '0', '1']);
     } finally {
       await network.close();
     }
