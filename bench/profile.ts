@@ -6,7 +6,7 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import type { HeapProfiler, Profiler } from 'node:inspector';
-import { join, relative } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -39,7 +39,9 @@ interface Row {
 function placeOf({ functionName, url, lineNumber }: Profiler.ProfileNode['callFrame']): string {
   const name = functionName === '' ? '(anonymous)' : functionName;
   if (url === '') return name;
-  const file = url.startsWith('file:') ? relative(root, fileURLToPath(url)) : url;
+  // NB: what is not a module of ECMAScript is named by its path.
+  const path = url.startsWith('file:') ? fileURLToPath(url) : url;
+  const file = isAbsolute(path) ? relative(root, path) : path;
   return `${name} ${file}:${String(lineNumber + 1)}`;
 }
 
