@@ -52,8 +52,8 @@ export class LockMemories {
   readonly #onFacts: (lock: LockRef, facts: LockFacts) => void;
   readonly #onShown: (lock: LockRef, before: Stored | null, after: Stored | null) => void;
   readonly #listed = new Set<LockKind>();
-  /** Whether a lock has been forgotten for want of room that may well exist. */
-  #hasForgotten = false;
+  /** Locks that were forgotten for want of room, and of which nothing has been seen since: they may well exist. */
+  readonly #forgotten = new Set<string>();
   #clock: ServerClock = unknownClock;
 
   constructor(options: LockMemoriesOptions = {}) {
@@ -103,12 +103,14 @@ export class LockMemories {
 
   /** A state shown by the watch: `live` for the event of a write, not for what a list found. */
   stored(lock: LockRef, state: LockState, at: MonotonicMs, live: boolean): void {
+    this.#forgotten.delete(describeLock(lock));
     this.#change(lock, (memory) => afterStored(memory, state, at, live));
   }
 
   /** The lock's object is gone; `state` is its last one, or null where only its absence was noticed. */
   deleted(lock: LockRef, state: LockState | null, at: MonotonicMs): void {
     const key = describeLock(lock);
+    this.#forgotten.delete(key);
     const before = this.#memories.get(key) ?? blank;
     const memory = afterDeleted(before, state, at, this.serverTimeAt(at));
     if (memory.buried === null && memory.pending.length === 0 && memory.learntAt === null)
@@ -127,10 +129,11 @@ export class LockMemories {
     this.#listed.add(kind);
   }
 
-  /** Whether a lock is known not to exist. Never, once one that exists had to be forgotten. */
+  /** Whether a lock is known not to exist. One that had to be forgotten is not. */
   isGone(lock: LockRef): boolean {
-    if (!this.#listed.has(lock.kind) || this.#hasForgotten) return false;
-    return (this.#memories.get(describeLock(lock))?.stored ?? null) === null;
+    const key = describeLock(lock);
+    if (!this.#listed.has(lock.kind) || this.#forgotten.has(key)) return false;
+    return (this.#memories.get(key)?.stored ?? null) === null;
   }
 
   /** A response of the API server, for its clock. */
@@ -166,7 +169,7 @@ export class LockMemories {
     const [forgotten, { stored }] = quietest;
     this.#memories.delete(forgotten);
     if (stored === null) return;
-    this.#hasForgotten = true;
+    this.#forgotten.add(forgotten);
     this.#onShown(refOf(forgotten), stored, null);
   }
 
