@@ -66,14 +66,16 @@ export function createApp(options: AppOptions): RequestListener {
   others.use(onError);
   return (request, response) => {
     if (isReview(request)) {
-      serve(options, budget, request, response).catch((error: unknown) => {
-        failed(error, response, () => response.destroy());
-      });
+      serve(options, budget, request, response)
+        .catch((error: unknown) => {
+          failed(error, response, () => response.destroy());
+        })
+        .catch(() => response.destroy());
     } else others(request, response);
   };
 }
 
-/** What nearly all requests are. NB: asked before any routing, which costs a small review a twentieth of its answer (bench/direct.ts). */
+/** What nearly all requests are. NB: asked before any routing, which costs a small review a twentieth of its answer (bench/profile.ts). */
 function isReview({ method, url = '' }: IncomingMessage): boolean {
   return method === 'POST' && (url === '/validate' || url.startsWith('/validate?'));
 }
