@@ -31,7 +31,7 @@ describe('a test on a cluster', () => {
     const result = await failedLate(812.4);
     expect(isTooLate(result)).toBe(true);
     expect(toldAsLate(result, 3).why).toBe(
-      'the cluster is too slow for this test: of 3 times that it was played, the last had a write answered 812 ms after its time',
+      'the cluster is too slow for this test: a write was answered 812 ms after its time, and it was played 3 times',
     );
     const { why } = toldAsLate({ ...result, why: 'the starting state is refused: no' }, 3);
     expect(why).toMatch(/^the starting state is refused: no; the cluster is too slow for this test/);

@@ -8,13 +8,13 @@ export interface LiveResult extends TestResult {
 }
 
 /** Whether a test failed, and may have done so only because writes came too late. */
-export function isTooLate({ passed, lateMs }: LiveResult): boolean {
-  return !passed && lateMs > roomMs;
+export function isTooLate(result: LiveResult | undefined): boolean {
+  return result?.passed === false && result.lateMs > roomMs;
 }
 
 /** The same, and that the cluster was too slow for it, all the times that it was played. */
 export function toldAsLate(result: LiveResult, times: number): TestResult {
   if (!isTooLate(result)) return result;
-  const late = `the cluster is too slow for this test: of ${String(times)} times that it was played, the last had a write answered ${String(Math.round(result.lateMs))} ms after its time`;
+  const late = `the cluster is too slow for this test: a write was answered ${String(Math.round(result.lateMs))} ms after its time, and it was played ${String(times)} times`;
   return { ...result, why: result.why === null ? late : `${result.why}; ${late}` };
 }

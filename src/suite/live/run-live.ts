@@ -23,7 +23,7 @@ export interface LiveOptions {
   /** At least in what part of its time a test is played: more where less would change what comes of it. */
   readonly scale: number;
   readonly nowMs: () => number;
-  /** Told how far it is; `leftMs` is at most how long it still takes. */
+  /** Told how far it is; `leftMs` is at most how long it still takes, if nothing has to be played again. */
   readonly tellEveryMs: number;
   readonly onProgress: (progress: {
     readonly done: number;
@@ -48,7 +48,7 @@ const slower = 1.5;
 
 /**
  * Runs those tests of a suite that `wanted` picks; all at once, but for those that share a namespace. What fails while the cluster was too
- * slow for it says nothing of policies: it is played again, more slowly.
+ * slow for it says nothing of policies: it is played again, and more slowly where it was shortened.
  */
 export async function runSuiteLive(
   suite: Suite,
@@ -57,30 +57,49 @@ export async function runSuiteLive(
 ): Promise<SuiteResult> {
   const tests = suite.tests.filter(wanted);
   const results = new Map<Test, LiveResult>();
-  let { scale } = options;
-  for (let left = tests, playing = 1; left.length > 0 && playing <= playingsMax; playing += 1) {
-    for (const result of await playAll(suite, left, { ...options, scale })) results.set(result.test, result);
-    left = left.filter((test) => {
-      const result = results.get(test);
-      return result !== undefined && isTooLate(result);
-    });
-    scale = Math.min(1, scale * slower);
+  for (const each of await playAll(suite, tests, () => options.scale, options)) results.set(each.test, each);
+  let playings = 1;
+  for (; playings < playingsMax; playings += 1) {
+    const late = tests.filter((test) => isTooLate(results.get(test)));
+    const slowed = (test: Test): number => Math.min(1, (results.get(test)?.scale ?? 1) * slower);
+    const again = late.length === 0 ? null : await playAgain(suite, late, slowed, options);
+    if (again === null) break;
+    for (const each of again) results.set(each.test, each);
   }
   return {
     suite,
-    tests: tests.flatMap((test) => results.get(test) ?? []).map((each) => toldAsLate(each, playingsMax)),
+    tests: tests.flatMap((test) => results.get(test) ?? []).map((each) => toldAsLate(each, playings)),
   };
+}
+
+/** What came of those that could be played; null: the cluster does not let them, which takes nothing from what they came to before. */
+async function playAgain(
+  suite: Suite,
+  tests: readonly Test[],
+  scaleOf: (test: Test) => number,
+  options: LiveOptions,
+): Promise<readonly LiveResult[] | null> {
+  try {
+    const results = await playAll(suite, tests, scaleOf, options);
+    return results.filter(({ passed, steps }) => passed || steps.length > 0);
+  } catch (error) {
+    options.ground.signal.throwIfAborted();
+    if (!(error instanceof LockwardenError) && !(error instanceof KubeError)) throw error;
+    return null;
+  }
 }
 
 /** Plays each test once. */
 async function playAll(
   suite: Suite,
   tests: readonly Test[],
+  scaleOf: (test: Test) => number,
   options: LiveOptions,
 ): Promise<readonly LiveResult[]> {
+  if (tests.length === 0) return [];
   const { ground } = options;
   const guarded = guardedBy(suite);
-  const planned = await Promise.all(tests.map((test) => planOf(test, guarded, options)));
+  const planned = await Promise.all(tests.map((test) => planOf(test, guarded, scaleOf(test), ground)));
   const created = new Created(ground.admin);
   try {
     await prepare(suite, planned, created, ground);
@@ -91,7 +110,7 @@ async function playAll(
   }
 }
 
-async function planOf(test: Test, guarded: Guarded, { ground, scale }: LiveOptions): Promise<Planned> {
+async function planOf(test: Test, guarded: Guarded, scale: number, ground: LiveGround): Promise<Planned> {
   const fitting = await fittingScale(test, guarded, scale);
   const name = ground.newName();
   const played = movedTo(scaled(test, fitting), defaultNamespace, name);
@@ -185,9 +204,12 @@ class LiveRun {
     const begunMs = nowMs();
     const coveredBy = coverageOf(test, this.#guarded);
     const { steps, startFailed, lateMs } = await this.#playOrTell(planned);
-    const why = uncovered(test, this.#suite, coveredBy) ?? startFailed;
+    const notCovered = uncovered(test, this.#suite, coveredBy);
+    const why = notCovered ?? startFailed;
     const passed = why === null && steps.every((step) => step.passed);
-    return { test, passed, why, steps, coveredBy, scale, tookMs: nowMs() - begunMs, lateMs };
+    const result = { test, passed, why, steps, coveredBy, scale, tookMs: nowMs() - begunMs };
+    // What proves nothing proves nothing in time either.
+    return { ...result, lateMs: notCovered === null ? lateMs : 0 };
   }
 
   /** What a cluster refuses to a test fails that test; what it refuses to everybody, or an end of the run, is for others to tell. */
