@@ -11,7 +11,7 @@ export async function writeResult(name: string, figures: object): Promise<void> 
   const [cpu] = cpus();
   const machine = {
     ...{ cpu: cpu?.model.trim() ?? '', cpus: cpus().length, memoryGiB: Math.round(totalmem() / 1024 ** 3) },
-    ...{ kernel: release(), node: process.version },
+    ...{ kernel: release().split('.', 2).join('.'), node: process.version },
   };
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, `${name}.json`), `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
