@@ -103,7 +103,6 @@ export class LockMemories {
 
   /** A state shown by the watch: `live` for the event of a write, not for what a list found. */
   stored(lock: LockRef, state: LockState, at: MonotonicMs, live: boolean): void {
-    this.#forgotten.delete(describeLock(lock));
     this.#change(lock, (memory) => afterStored(memory, state, at, live));
   }
 
@@ -162,6 +161,7 @@ export class LockMemories {
     // Re-inserting moves the key to the end: a Map iterates in order of insertion, so its first key is the quietest.
     this.#memories.delete(key);
     this.#memories.set(key, memory);
+    if (memory.stored !== null) this.#forgotten.delete(key);
     this.#tell(lock, before, memory);
     if (this.#memories.size <= this.#locksMax) return;
     const [quietest] = this.#memories;
