@@ -6,6 +6,7 @@ import type { KubeClient } from '../../src/kube/client.ts';
 import { any, literal } from '../../src/kube/cel.ts';
 import type { JsonObject } from '../../src/kube/json.ts';
 import { leaderAnnotation, withRecord, type Namespace } from '../../test/kube/support/cluster.ts';
+import { enforceIn } from './policy.ts';
 import { untilRefused } from './refusal.ts';
 import { recordOf } from './writes.ts';
 
@@ -49,27 +50,7 @@ const ofRecords: HandWritten = {
 
 /** Puts them in force in one namespace. */
 export async function enforceByHand(client: KubeClient, namespace: string): Promise<void> {
-  const group = '/apis/admissionregistration.k8s.io/v1';
-  for (const policy of [ofLeases, ofRecords]) {
-    const { name } = policy;
-    const binding = {
-      metadata: { name },
-      spec: {
-        policyName: name,
-        validationActions: ['Deny'],
-        matchResources: {
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        },
-      },
-    };
-    const path = `${group}/validatingadmissionpolicies`;
-    await client.request({ method: 'POST', path, body: { metadata: { name }, spec: specOf(policy) } });
-    await client.request({
-      method: 'POST',
-      path: `${group}/validatingadmissionpolicybindings`,
-      body: binding,
-    });
-  }
+  for (const policy of [ofLeases, ofRecords]) await enforceIn(client, namespace, policy.name, specOf(policy));
 }
 
 function specOf({ group, resource, matchConditions, expression }: HandWritten): JsonObject {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { objectAt, type JsonObject } from '../../src/kube/json.ts';
 import { microTime, withSpec, type Namespace } from '../../test/kube/support/cluster.ts';
+import { Kept, recordOf } from './writes.ts';
 
 /** Writes that are sent at a rate of their own, whatever becomes of those before them. */
 export interface Paced {
@@ -23,32 +24,26 @@ export async function pace(paced: Paced, seconds: number): Promise<readonly numb
   return Promise.all(sent);
 }
 
-interface Held {
-  readonly name: string;
-  object: JsonObject;
-}
-
-/** Leases in a namespace, each written as client-go writes one: the whole object, by the version that the last answer had. */
+/** Leases in a namespace. */
 class Leases {
-  protected readonly namespace: Namespace;
-  readonly #held: Held[] = [];
+  readonly #namespace: Namespace;
+  readonly #leases: Kept[] = [];
 
   constructor(namespace: Namespace) {
-    this.namespace = namespace;
+    this.#namespace = namespace;
   }
 
   async create(prefix: string, count: number, leaseDurationSeconds: number): Promise<void> {
     for (let index = 0; index < count; index += 1) {
-      const name = `${prefix}-${String(index)}`;
-      const spec = { ...promise('first'), leaseDurationSeconds, leaseTransitions: 0 };
-      this.#held.push({ name, object: await this.namespace.post('leases', name, { spec }) });
+      const spec = recordOf('first', leaseDurationSeconds, 0);
+      this.#leases.push(await Kept.create(this.#namespace, 'leases', `${prefix}-${String(index)}`, { spec }));
     }
   }
 
-  protected async put(index: number, change: (object: JsonObject) => JsonObject): Promise<void> {
-    const held = this.#held[index % this.#held.length];
-    if (held === undefined) throw new Error('there are no Leases yet');
-    held.object = await this.namespace.putWhole('leases', held.name, change(held.object));
+  protected put(index: number, change: (object: JsonObject) => JsonObject): Promise<number> {
+    const lease = this.#leases[index % this.#leases.length];
+    if (lease === undefined) throw new Error('there are no Leases yet');
+    return lease.write(change);
   }
 }
 
@@ -57,6 +52,7 @@ const renewedPerSecond = 20;
 /** LIMIT: a lease of one second has run out, with all that is added to it, after two and a half; each is taken over every three. */
 const takenOverPerSecond = 20;
 const takenOverCount = 60;
+const takenOverSeconds = 1;
 
 export class Renewals extends Leases implements Paced {
   readonly perSecond = renewedPerSecond;
@@ -65,7 +61,7 @@ export class Renewals extends Leases implements Paced {
     return this.create('renewed', renewedPerSecond, 15);
   }
 
-  send(index: number): Promise<void> {
+  send(index: number): Promise<number> {
     return this.put(index, (object) => withSpec(object, { renewTime: microTime() }));
   }
 }
@@ -75,22 +71,16 @@ export class Takeovers extends Leases implements Paced {
   #count = 0;
 
   begin(): Promise<void> {
-    return this.create('taken-over', takenOverCount, 1);
+    return this.create('taken-over', takenOverCount, takenOverSeconds);
   }
 
   /** In turns, from one call of `pace` to the next, so that no lock comes too early. */
-  send(): Promise<void> {
+  send(): Promise<number> {
     this.#count += 1;
     const holder = `holder-${String(this.#count)}`;
     return this.put(this.#count, (object) => {
       const leaseTransitions = Number(objectAt(object, 'spec')['leaseTransitions']) + 1;
-      return withSpec(object, { ...promise(holder), leaseTransitions });
+      return withSpec(object, recordOf(holder, takenOverSeconds, leaseTransitions));
     });
   }
-}
-
-/** What a holder writes when it begins. */
-export function promise(holderIdentity: string): JsonObject {
-  const now = microTime();
-  return { holderIdentity, acquireTime: now, renewTime: now };
 }

@@ -13,7 +13,7 @@ import {
 import { ownNamespace } from '../../test/conformance/support/switch.ts';
 import { Namespace, textOf } from '../../test/kube/support/cluster.ts';
 import { auditOnly, untilLeftAlone } from './audit-only.ts';
-import { processNamed } from './processes.ts';
+import { apiServerAt } from './processes.ts';
 
 /** A control plane. */
 export interface Plane {
@@ -38,7 +38,7 @@ export async function startPlane(): Promise<Plane> {
   return {
     client,
     kubeconfig,
-    pid: await processNamed('kube-apiserver', `--secure-port=${new URL(server).port}`),
+    pid: await apiServerAt(server),
     counts: async () => {
       const text = await textOf(config, '/metrics');
       return (metric, labels) => sumOf(text, metric, labels) ?? 0;
@@ -56,8 +56,7 @@ export async function startPlane(): Promise<Plane> {
  */
 export async function startGuardOf({ client, kubeconfig }: Plane, unswitched: string): Promise<ServeProcess> {
   await Namespace.create(client, ownNamespace);
-  const applier = new Applier(client);
-  for (const crd of await objectsOf('crds')) await applier.apply(crd);
+  await installCrds(client);
   await auditOnly(client, unswitched);
   const lockwarden = startServe({ kubeconfig });
   try {
@@ -69,4 +68,10 @@ export async function startGuardOf({ client, kubeconfig }: Plane, unswitched: st
     throw error;
   }
   return lockwarden;
+}
+
+/** The kinds of policies. An API server serves them a moment later. */
+export async function installCrds(client: KubeClient): Promise<void> {
+  const applier = new Applier(client);
+  for (const crd of await objectsOf('crds')) await applier.apply(crd);
 }

@@ -30,6 +30,11 @@ export async function processNamed(name: string, argument?: string): Promise<num
   return found;
 }
 
+/** Process ID of the API server of this machine that serves at a URL. Linux only. */
+export function apiServerAt(server: string): Promise<number> {
+  return processNamed('kube-apiserver', `--secure-port=${new URL(server).port}`);
+}
+
 async function argumentsOf(pid: number): Promise<readonly string[]> {
   return (await readFile(`/proc/${String(pid)}/cmdline`, 'utf8')).split('\0');
 }

@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
-import type { JsonObject } from '../../src/kube/json.ts';
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import { ensureControlPlane } from '../../src/sandbox/control-plane-binaries.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
@@ -11,10 +10,13 @@ import { ownNamespace } from '../../test/conformance/support/switch.ts';
 import { Namespace, withSpec } from '../../test/kube/support/cluster.ts';
 import { createTestNamespace, type TestNamespace } from '../../test/support/identities.ts';
 import { median, quantile } from './figures.ts';
-import { pace, promise, Renewals, Takeovers } from './lawful.ts';
-import { cpuSecondsOf, processNamed } from './processes.ts';
+import { pace, Renewals, Takeovers } from './lawful.ts';
+import { describeOthers, othersOf } from './others.ts';
+import { enforceIn } from './policy.ts';
+import { apiServerAt, cpuSecondsOf } from './processes.ts';
 import { productionFlags } from './production.ts';
 import { fire, type Expected, type Load } from './vegeta.ts';
+import { recordOf } from './writes.ts';
 
 export interface ApiStress {
   readonly rounds: number;
@@ -48,6 +50,8 @@ interface Phase extends Condition {
 
 /** LIMIT: as many at once as a client in a loop has with a few goroutines; more only wait in the API server. */
 const attackerConnections = 8;
+/** LIMIT: longer than any bench takes. */
+const heldSeconds = 3_600;
 const leadMs = 500;
 
 /** The attacker's writes: to a lock that is held, and stays so. */
@@ -62,18 +66,13 @@ class Attacker {
     this.#victim = victim;
   }
 
-  /** One lock, for as long as a bench takes. */
   async prepare(): Promise<void> {
-    const spec = { ...promise('owner'), leaseDurationSeconds: 3_600, leaseTransitions: 0 };
-    await this.#victim.post('leases', 'held', { spec });
+    await this.#victim.post('leases', 'held', { spec: recordOf('owner', heldSeconds, 0) });
   }
 
   async load(refuser: Refuser, { seconds, rate }: Pick<Load, 'seconds' | 'rate'>): Promise<Load> {
     const { thief, expected } = refusals[refuser];
-    const stolen = withSpec(await this.#victim.get('leases', 'held'), {
-      ...promise(thief),
-      leaseTransitions: 1,
-    });
+    const stolen = withSpec(await this.#victim.get('leases', 'held'), recordOf(thief, heldSeconds, 1));
     const url = `${this.#plane.server}${this.#victim.path('leases', 'held')}`;
     const headers = { Authorization: `Bearer ${this.#token}` };
     return {
@@ -85,22 +84,12 @@ class Attacker {
 
 /** A policy in the API server that refuses one holder: what a refusal costs there without anybody being asked. */
 async function refuseByPolicy(client: KubeClient, namespace: string): Promise<void> {
-  const [apiVersion, name] = ['admissionregistration.k8s.io/v1', 'bench-refuses'];
   const rule = { apiGroups: ['coordination.k8s.io'], apiVersions: ['v1'], resources: ['leases'] };
   const expression = `object.spec.?holderIdentity.orValue('') != '${refusals['a policy'].thief}'`;
-  const post = (kind: string, plural: string, spec: JsonObject): Promise<unknown> =>
-    client.request({
-      ...{ method: 'POST', path: `/apis/${apiVersion}/${plural}` },
-      body: { apiVersion, kind, metadata: { name }, spec },
-    });
-  await post('ValidatingAdmissionPolicy', 'validatingadmissionpolicies', {
+  await enforceIn(client, namespace, 'bench-refuses', {
     failurePolicy: 'Fail',
     matchConstraints: { resourceRules: [{ ...rule, operations: ['UPDATE'] }] },
     validations: [{ expression, message: 'this holder is refused' }],
-  });
-  await post('ValidatingAdmissionPolicyBinding', 'validatingadmissionpolicybindings', {
-    ...{ policyName: name, validationActions: ['Deny'] },
-    matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
   });
   // An API server takes policies in within a second.
   await sleep(2_000);
@@ -138,7 +127,7 @@ async function measure(plane: ControlPlane, place: TestNamespace, stress: ApiStr
   await takeovers.begin();
   // All of them have to have run out.
   await sleep(3_000);
-  const apiServer = await processNamed('kube-apiserver', `--secure-port=${new URL(plane.server).port}`);
+  const apiServer = await apiServerAt(plane.server);
 
   const phase = async ({ refuser, rate }: Condition, seconds: number): Promise<Phase> => {
     const besideSeconds = seconds + (2 * leadMs) / 1_000;
@@ -178,13 +167,8 @@ function report(phases: readonly Phase[]): object {
   const kinds = phases.filter((phase, index) => phases.findIndex((each) => same(each, phase)) === index);
   const rows = kinds.map(({ refuser, rate }) => {
     const of = phases.filter((phase) => same(phase, { refuser, rate }));
-    const [renewals, takeovers] = [
-      of.flatMap((phase) => phase.renewals),
-      of.flatMap((phase) => phase.takeovers),
-    ];
     return {
-      ...{ refuser, rate, renewalP50Ms: median(renewals), renewalP99Ms: quantile(renewals, 0.99) },
-      ...{ takeoverP50Ms: median(takeovers), takeoverP99Ms: quantile(takeovers, 0.99) },
+      ...{ refuser, rate, ...othersOf(of) },
       refusedPerSecond: median(of.map((phase) => phase.refusedPerSecond)),
       refusedP99Ms: median(of.map((phase) => phase.refusedP99Ms)),
       cpu: median(of.map((phase) => phase.cpu)),
@@ -192,14 +176,9 @@ function report(phases: readonly Phase[]): object {
   });
   const quiet = rows.find(({ refuser }) => refuser === null);
   for (const row of rows) {
-    const ms = (name: 'renewal' | 'takeover'): string => {
-      const [p50, p99] = [row[`${name}P50Ms`], row[`${name}P99Ms`]];
-      const ratio = p99 / (quiet?.[`${name}P99Ms`] ?? NaN);
-      return `${name}s p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)} ms (${ratio.toFixed(2)})`;
-    };
     const who = row.refuser === null ? 'in the quiet' : `refused by ${row.refuser}`;
     process.stdout.write(
-      `${who.padEnd(21)} ${row.refusedPerSecond.toFixed(0).padStart(4)}/s; ${ms('renewal')}; ${ms('takeover')}; CPU of the API server ${row.cpu.toFixed(2)}\n`,
+      `${who.padEnd(21)} ${row.refusedPerSecond.toFixed(0).padStart(4)}/s; ${describeOthers(row, quiet ?? row)}; CPU of the API server ${row.cpu.toFixed(2)}\n`,
     );
   }
   return { rows };

@@ -1,6 +1,7 @@
 /** bench/stress.ts: the webhook by itself, beside one of controller-runtime. */
 import type { Vitals } from '../peers/vitals.ts';
 import { median, quantile } from './figures.ts';
+import { describeOthers, othersOf, type Others } from './others.ts';
 import { startControllerRuntime, type WatchedPeer } from './peer.ts';
 import { besidesAt, siege, type Beside, type Phase, type Rates } from './siege.ts';
 
@@ -12,15 +13,11 @@ export interface Stress {
 }
 
 /** What came of all rounds of one kind. Of times: of all requests together, and round by round. */
-interface Row extends Beside {
+interface Row extends Beside, Others {
   readonly webhook: string;
   /** Share of the others' requests that could be sent at their rate: less where all connections wait. */
   readonly sent: number;
-  readonly takeoverP50Ms: number;
-  readonly takeoverP99Ms: number;
   readonly takeoverP99sMs: readonly number[];
-  readonly renewalP50Ms: number;
-  readonly renewalP99Ms: number;
   readonly renewalP99sMs: readonly number[];
   readonly besidePerSecond: number;
   readonly besideP99Ms: number;
@@ -70,16 +67,12 @@ function rowOf(
   measured: readonly { readonly phase: Phase; readonly vitals: Vitals }[],
 ): Row {
   const phases = measured.map(({ phase }) => phase);
-  const [takeovers, renewals] = [
-    phases.flatMap((phase) => phase.takeovers),
-    phases.flatMap((phase) => phase.renewals),
-  ];
+  const others = phases.reduce((sum, phase) => sum + phase.takeovers.length + phase.renewals.length, 0);
   return {
     ...{ ...beside, webhook },
-    sent: (takeovers.length + renewals.length) / (2 * rates.others * seconds * phases.length),
-    ...{ takeoverP50Ms: median(takeovers), takeoverP99Ms: quantile(takeovers, 0.99) },
+    sent: others / (2 * rates.others * seconds * phases.length),
+    ...othersOf(phases),
     takeoverP99sMs: phases.map((phase) => quantile(phase.takeovers, 0.99)),
-    ...{ renewalP50Ms: median(renewals), renewalP99Ms: quantile(renewals, 0.99) },
     renewalP99sMs: phases.map((phase) => quantile(phase.renewals, 0.99)),
     besidePerSecond: median(phases.map((phase) => phase.besidePerSecond)),
     besideP99Ms: median(phases.map((phase) => phase.besideP99Ms)),
@@ -91,15 +84,12 @@ function rowOf(
 
 function report(row: Row, rows: readonly Row[]): void {
   const quiet = rows.find(({ webhook, what }) => webhook === row.webhook && what === 'nothing') ?? row;
-  const ms = (name: string, p50: number, p99: number, quietP99: number): string =>
-    `${name} p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)} ms (${(p99 / quietP99).toFixed(2)})`;
   const loop = (key: 'loopP50Ms' | 'loopP99Ms' | 'loopMaxMs'): string =>
     median(row.vitals.map((each) => each[key])).toFixed(2);
   const columns = [
     `${row.webhook.padEnd(18)} beside ${row.what.padEnd(13)} at ${row.besidePerSecond.toFixed(0).padStart(4)}/s`,
     ...(row.sent < 0.95 ? [`only ${(100 * row.sent).toFixed(0)} % could be sent`] : []),
-    ms('takeovers', row.takeoverP50Ms, row.takeoverP99Ms, quiet.takeoverP99Ms),
-    ms('renewals', row.renewalP50Ms, row.renewalP99Ms, quiet.renewalP99Ms),
+    describeOthers(row, quiet),
     `CPU ${row.cpu.toFixed(2)}, at most ${row.peakResidentMiB.toFixed(0)} MiB`,
     ...(row.vitals.length === 0
       ? []

@@ -14,7 +14,7 @@ import {
 export type Write = () => Promise<number>;
 
 /** An object that is written as client-go writes one: whole, by the version that the last answer had. */
-class Kept {
+export class Kept {
   readonly #namespace: Namespace;
   readonly #plural: Plural;
   readonly #name: string;

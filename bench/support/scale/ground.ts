@@ -4,20 +4,18 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { parse } from 'yaml';
-
 import { createKubeClient, type KubeClient } from '../../../src/kube/client.ts';
-import type { JsonObject } from '../../../src/kube/json.ts';
 import { loadKubeconfig } from '../../../src/kube/kubeconfig.ts';
 import { ensureControlPlane } from '../../../src/sandbox/control-plane-binaries.ts';
 import { startControlPlane, type ControlPlane } from '../../../src/sandbox/control-plane.ts';
 import { freePorts } from '../../../src/sandbox/free-port.ts';
 import { usesIn } from '../../../test/conformance/support/rights.ts';
+import { ownNamespace } from '../../../test/conformance/support/switch.ts';
 import { failureOf, Namespace } from '../../../test/kube/support/cluster.ts';
-import { files, read } from '../../../test/style/tree.ts';
+import { installCrds } from '../planes.ts';
 import { metricOf, startReplica, type Replica } from '../replica.ts';
 import { inspectable } from './heap.ts';
-import { namespaces, ownNamespace } from './locks.ts';
+import { namespaces } from './locks.ts';
 import { startMeteredProxy, type MeteredProxy } from './proxy.ts';
 
 /** Records each list and each watch of whoever comes with the administrator's certificate, once: lockwarden's, since nothing else here makes any. */
@@ -121,11 +119,7 @@ export class Ground {
   }
 
   async #installCrds(): Promise<void> {
-    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-    for (const file of files('manifests/crds/lockwarden.dev_*.yaml')) {
-      const body = parse(read(file)) as JsonObject;
-      await this.client.request({ method: 'POST', path: definitions, body });
-    }
+    await installCrds(this.client);
     for (const plural of ['lockpolicies', 'clusterlockpolicies']) {
       const path = `/apis/lockwarden.dev/v1alpha1/${plural}`;
       while ((await failureOf(this.client.request({ method: 'GET', path }))) !== null) await sleep(100);

@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { arrayAt, objectAt, stringAt, type JsonObject } from '../../../src/kube/json.ts';
+import { ownNamespace } from '../../../test/conformance/support/switch.ts';
 import { microTime, Namespace, withSpec } from '../../../test/kube/support/cluster.ts';
+import { Kept, recordOf } from '../writes.ts';
 
-/** lockwarden's own namespace: it watches the locks in there, and is asked about none of them. */
-export const ownNamespace = 'lockwarden-system';
 /** The namespaces that locks and policies are spread over. */
 export const namespaces = Array.from({ length: 100 }, (_, index) => `bench-${String(index)}`);
 /** LIMIT: as many writers as keep two processors busy. */
@@ -18,11 +18,11 @@ const usualSeconds = 15;
 /** From a takeover to the next one of the same lock: the lease, a second for the stamp, and as much again for the clocks. */
 export const dueAfterMs = 4_000;
 
-/** One lock, and its object by the version that the last answer had, as client-go keeps it. */
+/** One lock. */
 export class Lock {
   readonly #namespace: Namespace;
   readonly #name: string;
-  #object: JsonObject = {};
+  #lease: Kept | null = null;
 
   constructor(client: KubeClient, namespace: string, name: string) {
     this.#namespace = new Namespace(client, namespace);
@@ -30,29 +30,23 @@ export class Lock {
   }
 
   async create(leaseDurationSeconds = usualSeconds): Promise<void> {
-    const now = microTime();
-    const spec = {
-      ...{ holderIdentity: this.#identity(), leaseDurationSeconds },
-      ...{ acquireTime: now, renewTime: now, leaseTransitions: 0 },
-    };
-    this.#object = await this.#namespace.post('leases', this.#name, { spec });
+    const spec = recordOf(this.#identity(), leaseDurationSeconds, 0);
+    this.#lease = await Kept.create(this.#namespace, 'leases', this.#name, { spec });
   }
 
   async renew(): Promise<void> {
-    await this.#put({ renewTime: microTime() });
+    await this.#write({ renewTime: microTime() });
   }
 
   /** Resolves to what it took, in milliseconds. @throws KubeError where it is refused */
-  async takeOver(): Promise<number> {
+  takeOver(): Promise<number> {
     const now = microTime();
-    const began = performance.now();
-    await this.#put({ holderIdentity: this.#identity(), acquireTime: now, renewTime: now });
-    return performance.now() - began;
+    return this.#write({ holderIdentity: this.#identity(), acquireTime: now, renewTime: now });
   }
 
-  async #put(change: JsonObject): Promise<void> {
-    const body = withSpec(this.#object, change);
-    this.#object = await this.#namespace.putWhole('leases', this.#name, body);
+  #write(change: JsonObject): Promise<number> {
+    if (this.#lease === null) throw new Error(`${this.#name} is not there yet`);
+    return this.#lease.write((object) => withSpec(object, change));
   }
 
   /** A pod's name and a UUID, as client-go's electors call themselves. */
@@ -65,7 +59,7 @@ export class Lock {
 export class Locks {
   /** In namespaces that lockwarden guards. */
   readonly guarded: Lock[] = [];
-  /** In lockwarden's own. */
+  /** In lockwarden's own: it watches the locks in there, and is asked about none of them. */
   readonly own: Lock[] = [];
   readonly #client: KubeClient;
   readonly #dueMax: number;

@@ -1,11 +1,12 @@
 /** What is measured of a lockwarden that watches many locks. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { ownNamespace } from '../../../test/conformance/support/switch.ts';
 import { quantile, median } from '../figures.ts';
 import { cpuSecondsOf, peakResidentMiBOf, residentMiBOf } from '../processes.ts';
 import { metricOf } from '../replica.ts';
 import type { Ground, Watched } from './ground.ts';
-import { dueAfterMs, inParallel, Lock, ownNamespace, type Locks } from './locks.ts';
+import { dueAfterMs, inParallel, Lock, type Locks } from './locks.ts';
 
 /** LIMIT: ten times what it takes at worst: the back-off goes up to 10 s. */
 const patienceMs = 100_000;
