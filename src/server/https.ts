@@ -142,9 +142,12 @@ export function tlsOptions(certificate: ServedCertificate): SecureContextOptions
 class Connections {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #answering = new Set<ServerResponse>();
-  /** Connections whose handshake saw the certificate that is served now. */
-  #current = new WeakSet();
+  /**
+   * Connections whose handshake saw the certificate that is served now, and what they are being answered (the latest, where they ask for
+   * several things at once). NB: no set of answers. One that is small and changes with each of them is made anew every few times, and what
+   * an old one held outlives it in the old generation: a sixth of all that was allocated, and most collections there (docs/performance.md).
+   */
+  readonly #current = new Map<Socket, ServerResponse | null>();
   /** Whether new connections are turned away. */
   withheld = false;
   #draining = false;
@@ -162,19 +165,26 @@ class Connections {
       });
     });
     server.on('secureConnection', (socket) => {
-      this.#current.add(socket);
+      this.#current.set(socket, null);
+      socket.once('close', () => this.#current.delete(socket));
     });
-    server.on('request', (request, response) => {
-      if (this.#draining || !this.#current.has(request.socket)) response.shouldKeepAlive = false;
-      this.#answering.add(response);
-      response.once('close', () => this.#answering.delete(response));
+    server.on('request', ({ socket }, response) => {
+      if (this.#draining || !this.#current.has(socket)) response.shouldKeepAlive = false;
+      else this.#answers(socket, response);
+    });
+  }
+
+  #answers(socket: Socket, response: ServerResponse): void {
+    this.#current.set(socket, response);
+    response.on('close', () => {
+      if (this.#current.get(socket) === response) this.#current.set(socket, null);
     });
   }
 
   /** Closes every connection of now with its next answer. */
   retire(): void {
-    this.#current = new WeakSet();
-    for (const response of this.#answering) response.shouldKeepAlive = false;
+    for (const response of this.#current.values()) if (response !== null) response.shouldKeepAlive = false;
+    this.#current.clear();
   }
 
   drain({ settleMs, graceMs }: DrainTimes): Promise<void> {
