@@ -28,21 +28,34 @@ export interface HandlerPorts {
   };
 }
 
-/** Makes the function that answers admission requests. It may reject only on a defect; the edge answers for that. */
+/**
+ * Makes the function that answers admission requests, at once where nothing is to be asked. It may throw or reject only on a defect; the
+ * edge answers for that.
+ */
 export function createHandler(
   ports: HandlerPorts,
-): (request: AdmissionRequest) => Promise<AdmissionReviewResponse> {
-  return async (request) => {
+): (request: AdmissionRequest) => AdmissionReviewResponse | Promise<AdmissionReviewResponse> {
+  return (request) => {
     const write = toLockWrite(request);
     if ('notALock' in write) return couldNotJudge(request.uid, write.notALock);
-    const decision = await ports.judge.judge(write);
-    if (ports.canary?.isCanary(write) === true) return answerCanary(ports.canary, request.uid, decision);
-    if (decision === null) return allowed(request.uid);
-    const [first] = decision.violations;
-    ports.countDecision(write.lock.kind, outcomeOf(decision), first?.reason ?? 'None');
-    ports.tell?.(write, decision, request.uid);
-    return answer(request.uid, decision);
+    const judged = ports.judge.judge(write);
+    if (!(judged instanceof Promise)) return answerTo(ports, request, write, judged);
+    return judged.then((decision) => answerTo(ports, request, write, decision));
   };
+}
+
+function answerTo(
+  ports: HandlerPorts,
+  { uid }: AdmissionRequest,
+  write: LockWrite,
+  decision: Decision | null,
+): AdmissionReviewResponse {
+  if (ports.canary?.isCanary(write) === true) return answerCanary(ports.canary, uid, decision);
+  if (decision === null) return allowed(uid);
+  const [first] = decision.violations;
+  ports.countDecision(write.lock.kind, outcomeOf(decision), first?.reason ?? 'None');
+  ports.tell?.(write, decision, uid);
+  return answer(uid, decision);
 }
 
 /** NB: an attempt that passes does so with a warning, or it would look like one about which lockwarden was not asked. */

@@ -36,22 +36,24 @@ export class Judge {
     this.#ports = ports;
   }
 
-  /** The decision about `write`, or null where no settings cover its lock. */
-  async judge(write: LockWrite): Promise<Decision | null> {
+  /** The decision about `write`, or null where no settings cover its lock. At once, but where there is a question to ask. */
+  judge(write: LockWrite): Decision | null | Promise<Decision> {
     const { memories, monotonicNow, settingsFor, isCanary, onJudged } = this.#ports;
     const isOfCanary = isCanary?.(write) === true;
     const settings = isOfCanary ? canarySettings : settingsFor(write.lock);
     if (settings === null) return null;
     const at = monotonicNow();
     const facts = memories.factsFor(write, at);
-    let decision = decide(write, facts, settings);
-    if (decision.question !== null) {
-      const holderPodState = await this.#ask(decision.question);
-      decision = decide(write, { ...facts, bindings: { ...facts.bindings, holderPodState } }, settings);
-    }
-    if (decision.effect !== null) memories.admitted(write.lock, decision.effect, at);
-    if (!isOfCanary) onJudged?.(write, decision, monotonicNow() - at);
-    return decision;
+    const conclude = (decision: Decision): Decision => {
+      if (decision.effect !== null) memories.admitted(write.lock, decision.effect, at);
+      if (!isOfCanary) onJudged?.(write, decision, monotonicNow() - at);
+      return decision;
+    };
+    const decision = decide(write, facts, settings);
+    if (decision.question === null) return conclude(decision);
+    return this.#ask(decision.question).then((holderPodState) =>
+      conclude(decide(write, { ...facts, bindings: { ...facts.bindings, holderPodState } }, settings)),
+    );
   }
 
   async #ask(pod: PodRef): Promise<Exclude<PodState, 'unasked'>> {

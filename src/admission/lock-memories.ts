@@ -54,6 +54,8 @@ export class LockMemories {
   readonly #listed = new Set<LockKind>();
   /** Locks that were forgotten for want of room, and of which nothing has been seen since: they may well exist. */
   readonly #forgotten = new Set<string>();
+  /** Of which something was learnt last: it is at the end already. */
+  #latest = '';
   #clock: ServerClock = unknownClock;
 
   constructor(options: LockMemoriesOptions = {}) {
@@ -159,7 +161,8 @@ export class LockMemories {
     const before = this.#memories.get(key) ?? blank;
     const memory = change(before);
     // Re-inserting moves the key to the end: a Map iterates in order of insertion, so its first key is the quietest.
-    this.#memories.delete(key);
+    if (key !== this.#latest) this.#memories.delete(key);
+    this.#latest = key;
     this.#memories.set(key, memory);
     if (memory.stored !== null) this.#forgotten.delete(key);
     this.#tell(lock, before, memory);

@@ -29,9 +29,7 @@ export function planting(write: LockWrite): Tampering | null {
   if (after.stamps.count > stampEntriesMax && after.stamps.count > (before?.stamps.count ?? 0)) {
     return { clause: 'U19', what: `managedFields grows to ${after.stamps.count} entries` };
   }
-  const surplus = surplusEntries(before, after);
-  const known = new Set(before?.stamps.entries.map((entry) => entry.key));
-  if (!surplus.some((entry) => !known.has(entry.key))) return null;
+  if (surplusEntries(before, after).every(({ key }) => entryOf(before, key) !== undefined)) return null;
   return {
     clause: 'U19',
     what: 'managedFields gains entries that the API server did not write for this request',
@@ -65,16 +63,19 @@ export function falsifying(write: LockWrite, toleranceMs: number): Tampering | n
 
 /** Entries that changed although one request makes the API server write one entry only, its requester's. */
 function surplusEntries(before: LockState | null, after: LockState): readonly StampEntry[] {
-  const times = new Map(before?.stamps.entries.map((entry) => [entry.key, entry.at]));
   const touched = after.stamps.entries.filter(
-    (entry) =>
-      entry.manager !== mergedManager &&
-      entry.manager !== adoptedManager &&
-      (!times.has(entry.key) || times.get(entry.key) !== entry.at),
+    ({ manager, key, at }) =>
+      manager !== mergedManager && manager !== adoptedManager && entryOf(before, key)?.at !== at,
   );
   const written = writtenEntry(before, after);
   if (written !== null) return touched.filter((entry) => entry.key !== written.key);
   return touched.length > 1 ? touched : [];
+}
+
+/** NB: entries are one to three, and 64 at most: looking through them costs less than an index of them (bench/decision.ts). */
+function entryOf(state: LockState | null, key: string): StampEntry | undefined {
+  // The last, where several go by one key: that is the one which the API server keeps.
+  return state?.stamps.entries.findLast((entry) => entry.key === key);
 }
 
 function sameRenewTime(then: LockRecord, now: LockRecord): boolean {
@@ -83,10 +84,9 @@ function sameRenewTime(then: LockRecord, now: LockRecord): boolean {
 
 /** Ownership of a value that did not change never passes on; only the API server's merging of old entries moves it. */
 function keepsAnOwner(before: LockState, after: LockState): boolean {
-  const owners = new Set(
-    before.stamps.entries.filter((entry) => entry.ownsRenewTime).map((entry) => entry.key),
-  );
+  const owned = (key: string): boolean =>
+    before.stamps.entries.some((entry) => entry.ownsRenewTime && entry.key === key);
   return after.stamps.entries.some(
-    (entry) => entry.ownsRenewTime && (owners.has(entry.key) || entry.manager === mergedManager),
+    ({ ownsRenewTime, key, manager }) => ownsRenewTime && (owned(key) || manager === mergedManager),
   );
 }

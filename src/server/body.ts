@@ -58,8 +58,13 @@ export function readBody(
     }, limits.bodyTimeoutMs);
     // NB: an oversized body is not refused before its first bytes are in, since they hold the uid to answer with.
     if (!hold(Math.max(requestBytesMin, Math.min(declared, limits.bodyBytesMax)))) settle('noRoom');
-    // NB: `error` needs a listener for as long as the socket lives: a reset after the answer must not end the process.
+    // NB: `error` needs a listener for as long as the socket lives: a reset after the answer must not end the process. It holds nothing,
+    // or the body would be held for as long; `close` follows it.
     else request.on('data', onData).on('end', onEnd).on('close', onGone);
-    request.on('error', onGone);
+    request.on('error', ignore);
   });
+}
+
+function ignore(): void {
+  // Nothing to do.
 }

@@ -5,8 +5,11 @@ import type { ServerResponse } from 'node:http';
 import type { AdmissionRequest } from '../admission/review.ts';
 import type { AdmissionReviewResponse } from '../admission/response.ts';
 
-/** Decides about one write. Whatever takes long in there is bounded by itself: nobody tells it that the caller waits no more. */
-export type Judge = (request: AdmissionRequest) => Promise<AdmissionReviewResponse>;
+/**
+ * Decides about one write, at once where it has nothing to wait for. Whatever takes long in there is bounded by itself: nobody tells it
+ * that the caller waits no more.
+ */
+export type Judge = (request: AdmissionRequest) => AdmissionReviewResponse | Promise<AdmissionReviewResponse>;
 
 /** What became of a judgement. */
 export type Judgement =
@@ -15,10 +18,26 @@ export type Judgement =
   | { readonly kind: 'late' }
   | { readonly kind: 'gone' };
 
-/** Asks `judge`; takes no answer later than `timeoutMs`, or after the caller of `response` has gone. Never rejects. */
+/**
+ * Asks `judge`; takes no answer later than `timeoutMs`, or after the caller of `response` has gone. Never throws, never rejects.
+ * NB: nothing is prepared for an answer that is there already, as nearly all are (bench/profile.ts).
+ */
 export function judgeWithin(
   judge: Judge,
   request: AdmissionRequest,
+  response: ServerResponse,
+  timeoutMs: number,
+): Judgement | Promise<Judgement> {
+  try {
+    const answer = judge(request);
+    return answer instanceof Promise ? inTime(answer, response, timeoutMs) : { kind: 'answer', answer };
+  } catch (error) {
+    return { kind: 'failed', error };
+  }
+}
+
+function inTime(
+  judging: Promise<AdmissionReviewResponse>,
   response: ServerResponse,
   timeoutMs: number,
 ): Promise<Judgement> {
@@ -35,8 +54,7 @@ export function judgeWithin(
       settle({ kind: 'late' });
     }, timeoutMs);
     response.on('close', onGone);
-    // NB: the async function turns a judge that throws into one that rejects.
-    (async () => judge(request))().then(
+    judging.then(
       (answer) => {
         settle({ kind: 'answer', answer });
       },

@@ -6,7 +6,7 @@ import { createHandler } from '../admission/handler.ts';
 import { Judge } from '../admission/judge.ts';
 import { LockMemories } from '../admission/lock-memories.ts';
 import type { AdmissionReviewResponse } from '../admission/response.ts';
-import { parseReview, type AdmissionRequest } from '../admission/review.ts';
+import { parseReview } from '../admission/review.ts';
 import type { LockRef } from '../core/lock.ts';
 import { reasons, type Reason } from '../core/reasons.ts';
 import { monotonicMs, serverMs, type MonotonicMs } from '../core/time.ts';
@@ -35,7 +35,7 @@ export interface Variation {
 /** What judges, and what it has seen. */
 interface Replica {
   readonly memories: LockMemories;
-  readonly review: (request: AdmissionRequest) => Promise<AdmissionReviewResponse>;
+  readonly review: ReturnType<typeof createHandler>;
 }
 
 /** LIMIT: an arbitrary whole second; times in messages and objects are then the same on every day. */

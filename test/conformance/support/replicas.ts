@@ -9,8 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { createHandler } from '../../../src/admission/handler.ts';
 import { Judge } from '../../../src/admission/judge.ts';
 import { LockMemories } from '../../../src/admission/lock-memories.ts';
-import type { AdmissionReviewResponse } from '../../../src/admission/response.ts';
-import { parseReview, type AdmissionRequest } from '../../../src/admission/review.ts';
+import { parseReview } from '../../../src/admission/review.ts';
 import { issueServingCertificate } from '../../support/serving-certificate.ts';
 import { systemClock } from '../../../src/clock.ts';
 import type { LockRef } from '../../../src/core/lock.ts';
@@ -40,7 +39,7 @@ export class Replica {
   /** What it judged and saw stored, as it was handed over to be told. */
   readonly told: Heard[] = [];
   readonly heard: Heard[] = [];
-  readonly handler: (request: AdmissionRequest) => Promise<AdmissionReviewResponse>;
+  readonly handler: ReturnType<typeof createHandler>;
   readonly metrics = createMetrics(clock, { processMetrics: false });
   readonly shared: SharedFacts;
   readonly #memories: LockMemories;
@@ -144,7 +143,7 @@ export async function startRouter(name: string, namespace: string): Promise<Rout
         response.writeHead(503).end();
         return;
       }
-      void state.judge.handler(parsed.request).then((answer) => {
+      void Promise.resolve(state.judge.handler(parsed.request)).then((answer) => {
         response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
       });
     });
