@@ -151,7 +151,7 @@ async function review(
     return;
   }
   if (options.closesAfter?.(parsed.request) === true) response.shouldKeepAlive = false;
-  const timeoutMs = judgeTimeoutMs(request.url ?? '', options.limits.judgeTimeoutMs);
+  const timeoutMs = (): number => judgeTimeoutMs(request.url ?? '', options.limits.judgeTimeoutMs);
   const judgement = await judgeWithin(options.judge, parsed.request, response, timeoutMs);
   if (judgement.kind === 'gone') options.metrics.malformed.inc({ cause: 'gone' });
   else send(response, 200, answerFrom(judgement, parsed.request, options));

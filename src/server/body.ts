@@ -26,6 +26,7 @@ export function readBody(
     const chunks: Buffer[] = [];
     let length = 0;
     let heldBytes = 0;
+    let isSettled = false;
 
     const hold = (bytes: number): boolean => {
       if (bytes <= heldBytes) return true;
@@ -34,6 +35,7 @@ export function readBody(
       return true;
     };
     const settle = (outcome: BodyReading['outcome']): void => {
+      isSettled = true;
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onGone);
       const [first = Buffer.alloc(0)] = chunks;
@@ -53,9 +55,14 @@ export function readBody(
     };
 
     const declared = Number(request.headers['content-length'] ?? 0);
-    const timer = setTimeout(() => {
-      settle('tooSlow');
-    }, limits.bodyTimeoutMs);
+    let timer: NodeJS.Timeout | undefined;
+    // NB: nearly every body arrives with its headers, and has by the next tick: then there is nothing to wait for.
+    process.nextTick(() => {
+      if (isSettled || request.complete) return;
+      timer = setTimeout(() => {
+        settle('tooSlow');
+      }, limits.bodyTimeoutMs);
+    });
     // NB: an oversized body is not refused before its first bytes are in, since they hold the uid to answer with.
     if (!hold(Math.max(requestBytesMin, Math.min(declared, limits.bodyBytesMax)))) settle('noRoom');
     // NB: `error` needs a listener for as long as the socket lives: a reset after the answer must not end the process. It holds nothing,

@@ -19,18 +19,18 @@ export type Judgement =
   | { readonly kind: 'gone' };
 
 /**
- * Asks `judge`; takes no answer later than `timeoutMs`, or after the caller of `response` has gone. Never throws, never rejects.
+ * Asks `judge`; takes no answer later than `timeoutMs` says, or after the caller of `response` has gone. Never throws, never rejects.
  * NB: nothing is prepared for an answer that is there already, as nearly all are (bench/profile.ts).
  */
 export function judgeWithin(
   judge: Judge,
   request: AdmissionRequest,
   response: ServerResponse,
-  timeoutMs: number,
+  timeoutMs: () => number,
 ): Judgement | Promise<Judgement> {
   try {
     const answer = judge(request);
-    return answer instanceof Promise ? inTime(answer, response, timeoutMs) : { kind: 'answer', answer };
+    return answer instanceof Promise ? inTime(answer, response, timeoutMs()) : { kind: 'answer', answer };
   } catch (error) {
     return { kind: 'failed', error };
   }
