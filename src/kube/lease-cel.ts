@@ -7,14 +7,14 @@ import { all } from './cel.ts';
 /** LIMIT: as `stampEntriesMax` of the core: an honest list has some ten entries. It also bounds the pairs that are compared. */
 export const entriesMax = 64;
 
-/**
- * A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. Years beyond are not printed sortably, and CEL knows no
- * duration of more than 292 years.
- */
-const timeForm = `'^(19|2[01])[0-9]{2}-.*Z$'`;
+/** The year that a time begins with which can be parsed: CEL knows no duration of more than 292 years. As a pattern of RE2. */
+const parsedYears = '(19|2[01])[0-9]{2}';
+/** A time of a Lease as the API server prints it: `2026-01-02T03:04:05.000000Z`. */
 const microTimeCharacters = 27;
 /** A stamp as the API server prints it: `2026-01-02T03:04:05Z`. */
 const stampCharacters = 20;
+/** Of either, those of the year. */
+const yearCharacters = 4;
 
 /** Whether the entry that the CEL variable `entry` names owns a field. */
 export type Owns = (entry: string) => string;
@@ -49,9 +49,17 @@ export function renewTimeIn(variable: string): string {
   return leaseField(variable, 'renewTime', "''");
 }
 
-/** Whether there is a renew time of a form, by default one that can be parsed. NB: a zero MicroTime is stored as null, so the type is checked and not only the presence. */
-export function hasRenewTime(variable: string, form = timeForm): string {
-  return isText(renewTimeIn(variable), microTimeCharacters, form);
+/** Whether a write leaves a field of a Lease's spec as it is, or as absent as it is. */
+export function keepsLeaseField(field: string): string {
+  return `object.?spec.?${field} == oldObject.?spec.?${field}`;
+}
+
+/**
+ * Whether there is a renew time in a year of a form, by default one that can be parsed. NB: a zero MicroTime is stored as null, so the type
+ * is checked and not only the presence.
+ */
+export function hasRenewTime(variable: string, years = parsedYears): string {
+  return isTime(renewTimeIn(variable), microTimeCharacters, years);
 }
 
 /** Whether there is a duration. */
@@ -64,18 +72,15 @@ export function isHeld(variable: string): string {
   return all(`type(${holderIn(variable)}) == string`, `${holderIn(variable)} != ''`);
 }
 
-/** Whether an entry has a time of a form, by default one that can be parsed. */
-export function isStamped(entry: string, form = timeForm): string {
-  return isText(`${entry}.?time.orValue('')`, stampCharacters, form);
+/** Whether an entry has a time in a year of a form, by default one that can be parsed. */
+export function isStamped(entry: string, years = parsedYears): string {
+  return isTime(`${entry}.?time.orValue('')`, stampCharacters, years);
 }
 
-/** Whether a value is a text of so many characters and of a form. */
-function isText(value: string, characters: number, form: string): string {
-  return all(
-    `type(${value}) == string`,
-    `size(${value}) == ${String(characters)}`,
-    `${value}.matches(${form})`,
-  );
+/** Whether a value is a time of so many characters, in UTC, that begins with such a year. */
+function isTime(value: string, characters: number, years: string): string {
+  const rest = characters - yearCharacters - 'Z'.length;
+  return all(`type(${value}) == string`, `${value}.matches('^${years}-.{${String(rest - 1)}}Z$')`);
 }
 
 /** Whether the entries `o`, of before, and `m` are those of one manager. */

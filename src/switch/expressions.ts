@@ -16,6 +16,7 @@ import {
   holderIn,
   isHeld,
   isStamped,
+  keepsLeaseField,
   ownsLeaseField,
   renewTimeIn,
   sameManager,
@@ -54,9 +55,6 @@ const isShortening = all(
   `${durationIn('object')} < ${durationIn('oldObject')}`,
 );
 
-/** Whether the write leaves a field as it is, or as absent as it is. */
-const keeps = (field: string): string => `object.?spec.?${field} == oldObject.?spec.?${field}`;
-
 const hasFairList = all(
   `size(${entriesOf('object')}) > 0`,
   `size(${entriesOf('object')}) <= ${String(entriesMax)}`,
@@ -64,9 +62,9 @@ const hasFairList = all(
 
 /** What nearly all writes are: nobody is refused for one, and it leaves the API server's own stamp behind, whatever list it brings. */
 const isPlainRenewal = all(
-  keeps('holderIdentity'),
-  keeps('leaseDurationSeconds'),
-  not(keeps('renewTime')),
+  keepsLeaseField('holderIdentity'),
+  keepsLeaseField('leaseDurationSeconds'),
+  not(keepsLeaseField('renewTime')),
   hasRenewTime('object'),
   hasFairList,
 );
@@ -77,13 +75,13 @@ const isPlainRenewal = all(
  */
 export const needsJudging = all(isUpdate, not(isPlainRenewal), isPromise);
 
-const renewTimeStays = keeps('renewTime');
+const renewTimeStays = keepsLeaseField('renewTime');
 
 /**
  * Whether a write may touch the evidence. A write that moves the renew time makes the API server stamp its one owner anew, whatever list
  * it brings: then only its length and what is missing are looked at.
  */
-const mayFalsify = any(
+export const mayFalsify = any(
   renewTimeStays,
   not(hasFairList),
   not(hasDuration('object')),
@@ -174,15 +172,29 @@ export const isByAnother = not(
 );
 
 /**
- * Whether the guard Lease, which is the parameter, was renewed so lately that lockwarden is asked. Only where `variables.isJudged`.
- * A renew time that lies ahead is one of before a clock was set back: it says nothing.
+ * Whether the guard Lease, which is the parameter, was renewed so lately before `now`, a CEL timestamp, that lockwarden is asked. A renew
+ * time that lies ahead is one of before a clock was set back: it says nothing.
  */
-export const isAsleep = all(
-  isHeld('params'),
-  hasRenewTime('params'),
-  hasDuration('params'),
-  `timestamp(${renewTimeIn('params')}) <= variables.now[0] + ${aheadMax}`,
-  `variables.now[0] <= timestamp(${renewTimeIn('params')}) + duration(string(${durationIn('params')}) + 's')`,
+function isAsleepAt(now: string): string {
+  return all(
+    isHeld('params'),
+    hasRenewTime('params'),
+    hasDuration('params'),
+    `timestamp(${renewTimeIn('params')}) <= ${now} + ${aheadMax}`,
+    `${now} <= timestamp(${renewTimeIn('params')}) + duration(string(${durationIn('params')}) + 's')`,
+  );
+}
+
+/** Whether lockwarden is asked about this write. Only where `variables.isJudged`. */
+export const isAsleep = isAsleepAt('variables.now[0]');
+
+/**
+ * Whether the write jumps ahead and lockwarden may not have been asked: a match condition, so that the rest of the policy costs a takeover
+ * nothing while the switch sleeps. For each condition, validation and message that it gets to, the API server prepares both objects anew.
+ */
+export const mayJumpAhead = any(
+  all(isTakeover, not(`${stampsOf('object', ownsHolder)}.exists(now, ${isAsleepAt('now')})`)),
+  all(isShortening, not(`${stampsOf('object', ownsDuration)}.exists(now, ${isAsleepAt('now')})`)),
 );
 
 /** Timing that the holder's record had is gone. It leaves no stamp, so nothing can tell when: refused whenever it is. */
@@ -270,7 +282,6 @@ function falsifies(toleranceMs: string): string {
  */
 export function stampVariables(toleranceMs: string): readonly Variable[] {
   return [
-    { name: 'mayFalsify', expression: mayFalsify },
     { name: 'isSmall', expression: `size(${entriesOf('object')}) <= ${String(entriesMax)}` },
     { name: 'touched', expression: `variables.isSmall ? ${touched} : []` },
     { name: 'before', expression: stampsOf('oldObject', ownsRenewTime) },

@@ -19,6 +19,8 @@ import {
   isAsleep,
   isByAnother,
   isEarly,
+  mayFalsify,
+  mayJumpAhead,
   needsJudging,
   secondsLeft,
   stampVariables,
@@ -140,14 +142,19 @@ function binding(name: string, more: JsonObject = {}): JsonObject {
 function lockPolicy(scope: SwitchScope): JsonObject {
   const tolerance = 'variables.toleranceMs';
   return {
-    matchConditions: [{ name: 'not-a-plain-renewal', expression: all(needsJudging, isCovered(scope)) }],
+    matchConditions: [
+      {
+        name: 'may-be-refused',
+        expression: all(needsJudging, isCovered(scope), any(mayFalsify, mayJumpAhead)),
+      },
+    ],
     variables: [
       { name: 'toleranceMs', expression: toleranceIn(scope) },
       ...stampVariables(tolerance),
       {
         name: 'touchesEvidence',
         expression: all(
-          'variables.mayFalsify',
+          mayFalsify,
           isCovered(scope, ({ stamps }) => stamps),
         ),
       },

@@ -12,21 +12,24 @@ const names = (conditions: readonly { readonly name: string }[]): readonly strin
 
 describe('match conditions', () => {
   test('skip plain renewals unless they are inspected', () => {
-    expect(names(leaseConditions({ sent: 'changes', notLocks }))).toEqual([
-      'not-a-known-non-lock',
-      'not-a-plain-renewal',
-    ]);
-    expect(names(leaseConditions({ sent: 'everything', notLocks }))).toEqual(['not-a-known-non-lock']);
+    expect(names(leaseConditions({ sent: 'changes', notLocks }))).toEqual(['not-a-plain-renewal']);
+    expect(names(leaseConditions({ sent: 'everything', notLocks }))).toEqual(['a-lock']);
     expect(names(leaseConditions({ sent: 'everything', notLocks: [] }))).toEqual([]);
   });
 
   test('never send what carries no record, renewals inspected or not', () => {
-    expect(names(recordConditions({ sent: 'changes', notLocks }))).toEqual([
-      'carries-a-record',
-      'not-a-known-non-lock',
-      'not-a-plain-renewal',
-    ]);
-    expect(names(recordConditions({ sent: 'everything', notLocks: [] }))).toEqual(['carries-a-record']);
+    for (const sent of ['changes', 'everything'] as const)
+      for (const { expression } of recordConditions({ sent, notLocks }))
+        expect(expression).toMatch(
+          /^\(\(\(object != null\) &&\n\('control-plane\.alpha\.kubernetes\.io\/leader' in /u,
+        );
+    expect(names(recordConditions({ sent: 'everything', notLocks: [] }))).toEqual(['a-lock']);
+  });
+
+  test('are one at the most, since all that there are would be evaluated for each write', () => {
+    for (const conditions of [leaseConditions, recordConditions])
+      for (const sent of ['changes', 'tracked-changes', 'untracked', 'untracked-and-renewals'] as const)
+        expect(conditions({ sent, notLocks })).toHaveLength(1);
   });
 
   // The limits of the API server's validation; that each expression compiles and never fails is test/conformance's.
