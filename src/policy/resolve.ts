@@ -28,8 +28,29 @@ interface Covering {
   readonly specificity: readonly number[];
 }
 
+/** What a lock's settings are made of, and nothing else of the lock: equal keys, equal settings. */
+export interface Ingredients {
+  readonly key: string;
+  /** The settings that there would be without policies; null: it would not be judged. */
+  readonly base: Settings | null;
+  /** From the least to the most specific. */
+  readonly covering: readonly Covering[];
+  readonly naming: ReturnType<typeof namingOf>;
+}
+
 /** What holds for the lock, or null when it is not judged at all. */
-export function resolve({ lock, namespaceLabels, policies, ownNamespace }: Question): Effective | null {
+export function resolve(question: Question): Effective | null {
+  const ingredients = ingredientsOf(question);
+  return ingredients === null ? null : effectiveOf(ingredients);
+}
+
+/** What the settings of a lock are made of; null: it is not judged, whatever policies say. */
+export function ingredientsOf({
+  lock,
+  namespaceLabels,
+  policies,
+  ownNamespace,
+}: Question): Ingredients | null {
   const naming = namingOf(lock, ownNamespace);
   if (naming === 'never') return null;
   const covering = policies
@@ -37,6 +58,14 @@ export function resolve({ lock, namespaceLabels, policies, ownNamespace }: Quest
     .filter((each) => each !== null)
     .sort(bySpecificity);
   const base = builtInSettings(lock, ownNamespace);
+  const named = covering.map(
+    ({ policy, specificity }) => `${describePolicy(policy.ref)} ${specificity.join(' ')}`,
+  );
+  return { key: [base?.policy ?? '', naming ?? '', ...named].join('\n'), base, covering, naming };
+}
+
+/** What policies, laid over what is built in, come to. */
+export function effectiveOf({ base, covering, naming }: Ingredients): Effective | null {
   if (covering.length === 0) return base === null ? null : onlyDefaults(base);
   const draft = new Draft(base ?? builtInDefaults);
   for (const group of groupsOf(covering)) draft.lay(group);

@@ -8,7 +8,7 @@ import { describeLock, type LockRef } from '../core/lock.ts';
 import { parsePolicy, type Fault, type ParsedPolicy, type Policy, type PolicyObject } from './policy.ts';
 import { describePolicy, type PolicyRef } from './policy-ref.ts';
 import type { Effective } from './effective.ts';
-import { resolve } from './resolve.ts';
+import { effectiveOf, ingredientsOf } from './resolve.ts';
 import type { Labels } from './selector.ts';
 
 /** What there is of one policy. */
@@ -22,8 +22,11 @@ export interface StoredPolicy {
   readonly faults: readonly Fault[];
 }
 
-/** LIMIT: some 1 KiB each; beyond it all are forgotten, and resolved again when they are asked for. */
-const resolvedMax = 20_000;
+/**
+ * LIMIT: as many as there are locks that are remembered, some 150 bytes each, since what is made of the same policies is one object for all.
+ * Beyond it all are forgotten, and resolved again when they are asked for.
+ */
+const resolvedMax = 100_000;
 
 /** The store. Every method returns at once. */
 export class PolicyStore {
@@ -33,6 +36,8 @@ export class PolicyStore {
   /** Policies that may cover locks of a namespace; emptied by every change. */
   readonly #byNamespace = new Map<string, readonly Policy[]>();
   readonly #resolved = new Map<string, Effective | null>();
+  /** What there is in `#resolved`, by what it is made of. */
+  readonly #made = new Map<string, Effective | null>();
   /** Those of namespaces by namespace, and the cluster's under the empty string: a change to one namespace's need not look at all others. */
   readonly #inForce = new Map<string, Map<string, Policy>>();
   #version = 0;
@@ -99,15 +104,30 @@ export class PolicyStore {
     const key = describeLock(lock);
     const known = this.#resolved.get(key);
     if (known !== undefined) return known;
-    const effective = resolve({
+    const effective = this.#resolve(lock);
+    if (this.#resolved.size >= resolvedMax) this.#forget();
+    this.#resolved.set(key, effective);
+    return effective;
+  }
+
+  #resolve(lock: LockRef): Effective | null {
+    const ingredients = ingredientsOf({
       lock,
       namespaceLabels: this.labelsOf(lock.namespace),
       policies: this.policiesFor(lock.namespace),
       ownNamespace: this.#ownNamespace,
     });
-    if (this.#resolved.size >= resolvedMax) this.#resolved.clear();
-    this.#resolved.set(key, effective);
+    if (ingredients === null) return null;
+    const known = this.#made.get(ingredients.key);
+    if (known !== undefined) return known;
+    const effective = effectiveOf(ingredients);
+    this.#made.set(ingredients.key, effective);
     return effective;
+  }
+
+  #forget(): void {
+    this.#resolved.clear();
+    this.#made.clear();
   }
 
   /** The policies that may cover locks of a namespace. */
@@ -135,6 +155,6 @@ export class PolicyStore {
   #changed(): void {
     this.#version += 1;
     this.#byNamespace.clear();
-    this.#resolved.clear();
+    this.#forget();
   }
 }

@@ -101,9 +101,20 @@ describe('PolicyStore', () => {
 
   it('remembers more locks than it keeps resolved', () => {
     const store = storeWith([ofTeam, { match: { names: ['n7'] }, enforcement: 'Audit' }]);
-    for (let index = 0; index < 20_010; index += 1) takeover(store, { name: `n${String(index)}` });
+    for (let index = 0; index < 100_010; index += 1) takeover(store, { name: `n${String(index)}` });
     expect(takeover(store, { name: 'n7' })).toBe('Audit');
-    expect(takeover(store, { name: 'n20009' })).toBe('Deny');
+    expect(takeover(store, { name: 'n100009' })).toBe('Deny');
+  });
+
+  it('has one object for all locks that the same policies say the same of', () => {
+    const store = storeWith([ofTeam, { match: { names: ['a*'] }, enforcement: 'Audit' }]);
+    const of = (name: string, namespace = 'team'): unknown =>
+      store.effectiveFor({ kind: 'Lease', namespace, name });
+    expect(of('a1')).toBe(of('a2'));
+    expect(of('b')).not.toEqual(of('a1'));
+    expect(of('istio-leader', 'istio-system')).not.toEqual(of('a1', 'istio-system'));
+    store.put({ ref: ofTeam, generation: 2, spec: { match: { names: ['a*'] }, enforcement: 'Warn' } });
+    expect(takeover(store, { name: 'a1' })).toBe('Warn');
   });
 });
 

@@ -102,7 +102,7 @@ const assumptions: readonly string[] = [
   'each replica watches every Lease of the cluster, those of the nodes in kube-node-lease among them: the watch has no selector',
   `nodes renew theirs every ${String(nodeRenewalSeconds)} s, and all locks are held and renewed`,
   'all locks are Leases with the record and the managed fields of one elector',
-  'counting grows in proportion, though beyond 20,000 locks the policies found for them are forgotten from one count to the next (resolvedMax of src/policy/store.ts), and it costs more',
+  'counting grows in proportion',
   'beyond 100,000 locks the quietest are forgotten, so memory grows no further',
   `V8 gives the heap half of the container's memory, and wants a quarter of that free`,
   'an event costs the same in a stream as alone; one thread takes them in',
