@@ -193,9 +193,14 @@ export const isAsleep = isAsleepAt('variables.now[0]');
  * nothing while the switch sleeps. For each condition, validation and message that it gets to, the API server prepares both objects anew.
  */
 export const mayJumpAhead = any(
-  all(isTakeover, not(`${stampsOf('object', ownsHolder)}.exists(now, ${isAsleepAt('now')})`)),
-  all(isShortening, not(`${stampsOf('object', ownsDuration)}.exists(now, ${isAsleepAt('now')})`)),
+  all(isTakeover, not(isAsleepBy(ownsHolder))),
+  all(isShortening, not(isAsleepBy(ownsDuration))),
 );
+
+/** The same by any stamp of those who own a field, in one go through the list. */
+function isAsleepBy(owns: Owns): string {
+  return `${entriesOf('object')}.exists(m, ${all(owns('m'), isStamped('m'), isAsleepAt('timestamp(m.time)'))})`;
+}
 
 /** Timing that the holder's record had is gone. It leaves no stamp, so nothing can tell when: refused whenever it is. */
 const stripsTiming = all(keepsHolder, not(all(hasRenewTime('object'), hasDuration('object'))));
