@@ -54,7 +54,7 @@ export class LockMemories {
   readonly #listed = new Set<LockKind>();
   /** Locks that were forgotten for want of room, and of which nothing has been seen since: they may well exist. */
   readonly #forgotten = new Set<string>();
-  /** Of which something was learnt last: it is at the end already. */
+  /** Key of what is at the end already, where that is known. */
   #latest = '';
   #clock: ServerClock = unknownClock;
 
@@ -116,7 +116,10 @@ export class LockMemories {
     const memory = afterDeleted(before, state, at, this.serverTimeAt(at));
     if (memory.buried === null && memory.pending.length === 0 && memory.learntAt === null)
       this.#memories.delete(key);
-    else this.#memories.set(key, memory);
+    else {
+      this.#memories.set(key, memory);
+      this.#latest = '';
+    }
     this.#tell(lock, before, memory);
   }
 

@@ -2,13 +2,13 @@
  * Which writes the API server sends to lockwarden at all: `matchConditions`, in CEL.
  *
  * A webhook in front of every renewal can cost a healthy leader its lock when the webhook is slow or down. So a plain
- * renewal is recognised inside the API server and passes without a call, and so does everything that is no lock. An entry has
- * one condition, true for what is sent: the API server evaluates all that there are before it looks at any, and each has its price.
+ * renewal is recognised inside the API server and passes without a call, and so does everything that is no lock. An entry for locks has
+ * one condition at most, true for what is sent: the API server evaluates all that there are before it looks at any, and each has its price.
  * What most writes fail by comes first in it, and what nearly all renewals look like is tried before the general case: half of what a
  * condition costs is how often it reads a field.
  *
  * INVARIANT: an expression never fails. Under `failurePolicy: Ignore` one that fails would let a theft pass unseen,
- * under `Fail` it would refuse a renewal. So every field is optional, sizes and types are checked before anything
+ * under `Fail` it would refuse a renewal. So every field is optional or seen to be there, sizes and types are checked before anything
  * expensive or partial is evaluated (`&&` does not evaluate what follows a false term), and times are compared as text:
  * only the API server's own stamps are parsed.
  *
@@ -18,10 +18,11 @@
 import { canaryName } from '../core/canary.ts';
 import { all, any, isNamed, isUpdate, literal, not } from './cel.ts';
 import {
-  durationIn,
   entriesMax,
   entriesOf,
+  hasDuration,
   hasRenewTime,
+  isHeld,
   keepsLeaseField,
   holderIn,
   isStamped,
@@ -189,16 +190,13 @@ function stampedByThisWrite(owns: Owns, guarded: readonly Owns[], renewTimeSecon
 const ownsRenewTime = ownsLeaseField('renewTime');
 const ownsHolder = ownsLeaseField('holderIdentity');
 
-/**
- * A renewal as all surveyed clients write it to a Lease, whatever else of the record it changes.
- * NB: a Lease is typed, so a holder is text or absent and a duration is a number or absent; only a renew time may also be null.
- */
+/** A renewal as all surveyed clients write it to a Lease, whatever else of the record it changes. */
 const plainLeaseRenewal = all(
   keepsLeaseField('holderIdentity'),
   keepsLeaseField('leaseDurationSeconds'),
-  `${holderIn('object')} != ''`,
+  isHeld('object'),
   `size(${holderIn('object')}) <= ${holderCharactersMax}`,
-  `${durationIn('object')} > 0`,
+  hasDuration('object'),
   hasRenewTime('object', years),
   hasRenewTime('oldObject', years),
   `${renewTimeIn('object')} > ${renewTimeIn('oldObject')}`,
@@ -236,6 +234,9 @@ const plainRecordRenewal = all(
     `[${record('oldObject')}.find(${renewTimeMember})].exists(then, ${all(
       // Of the same form and length, so that text order is the order of time.
       'size(now[0]) == size(then)',
+      "now[0].lastIndexOf('T') == then.lastIndexOf('T')",
+      "now[0].lastIndexOf(' ') == then.lastIndexOf(' ')",
+      `now[0].endsWith('Z"') == then.endsWith('Z"')`,
       'now[0] > then',
       `${record('object')}.split(now[0]) == ${record('oldObject')}.split(then)`,
       stampedByThisWrite(ownsRecord, [], `now[0].find(${toTheSecond}).replace(' ', 'T')`),

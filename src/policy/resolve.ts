@@ -28,7 +28,7 @@ interface Covering {
   readonly specificity: readonly number[];
 }
 
-/** What a lock's settings are made of, and nothing else of the lock: equal keys, equal settings. */
+/** What a lock's settings are made of, and nothing else of the lock: equal keys, equal settings, as long as no policy changes. */
 export interface Ingredients {
   readonly key: string;
   /** The settings that there would be without policies; null: it would not be judged. */

@@ -181,7 +181,7 @@ class Connections {
     });
   }
 
-  /** Closes every connection of now with its next answer. */
+  /** Closes every connection of now with its next answer; one that asks for several things at once, with the one after those. */
   retire(): void {
     for (const response of this.#current.values()) if (response !== null) response.shouldKeepAlive = false;
     this.#current.clear();

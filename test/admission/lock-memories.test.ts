@@ -30,6 +30,14 @@ describe('the memories of all locks', () => {
     expect(['1', '2', '3', '4'].filter(known)).toEqual(['1', '3', '4']);
   });
 
+  it('do not take what has just changed for quiet because others were deleted meanwhile', () => {
+    const memories = new LockMemories({ locksMax: 2 });
+    memories.stored(named('1'), heldByA, ms(0), true);
+    for (const name of ['2', '3']) memories.deleted(named(name), heldByA, ms(1));
+    memories.stored(named('1'), heldByA, ms(2), true);
+    expect(memories.shown(named('1'), ms(3))).not.toBeNull();
+  });
+
   it('call a lock gone that was deleted, and none that had to be forgotten', () => {
     const memories = new LockMemories({ locksMax: 2 });
     const gone = (): readonly string[] => ['1', '2', '3'].filter((name) => memories.isGone(named(name)));

@@ -432,11 +432,31 @@ const oddRecords: Readonly<Record<string, () => string | null>> = {
   'a record of 200 KiB': () => goRecord('a', seconds(), `,"x":"${'y'.repeat(200 * 1024)}"`),
 };
 
+/** As Python's `str(datetime)` and `json.dumps` write it. */
+const pythonRecord = (member: string): string =>
+  `{"holderIdentity": "a", "leaseDurationSeconds": 15, ${member}}`;
+const pythonTime = (offsetMs: number): string => microTime(offsetMs).replace('T', ' ').replace('Z', '');
+
+/** Texts of the same length that sort after `"renewTime": "2026-01-02 03:04:05.123456"`, and name an earlier time. */
+const backwardInAnotherForm: Readonly<Record<string, () => string>> = {
+  'no space after the colon': () => `"renewTime":"${microTime(-3_600_000)}"`,
+  'a T between date and time': () => `"renewTime": "${microTime(-3_600_000).replace('Z', '')}"`,
+  'a Z for the last digit': () => `"renewTime": "${pythonTime(-5_000).slice(0, -1)}Z"`,
+};
+
 const sentRecords: Readonly<Record<string, Sent>> = Object.fromEntries(
   (['configmaps', 'endpoints'] as const).flatMap((plural) => [
     ...Object.entries(oddRecords).map(([what, json]): [string, Sent] => [
       `${plural}: ${what}`,
       { plural, object: carried, write: writeRecord(plural, json) },
+    ]),
+    ...Object.entries(backwardInAnotherForm).map(([form, member]): [string, Sent] => [
+      `${plural}: renew time that does not move forward, with ${form}`,
+      {
+        plural,
+        object: () => withRecord({ metadata: {} }, pythonRecord(`"renewTime": "${pythonTime(-5_000)}"`)),
+        write: writeRecord(plural, () => pythonRecord(member())),
+      },
     ]),
     [
       `${plural}: stamp back-dated beside a label`,
