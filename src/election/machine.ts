@@ -240,7 +240,8 @@ function written(rules: Rules, state: State, request: Request, event: Answer & {
   const seen = { ...state, observed: { stored, sinceMs: sent.monotonicMs, seenMs: sent.monotonicMs } };
   if (state.phase.name === 'releasing') return finish({ ...seen, mayHold: false });
   const { holder, transitions } = stored.record;
-  const isLate = event.at.monotonicMs - sent.monotonicMs >= rules.certainMs;
+  // By either clock: a machine that slept may be told of a lease that it has lost since.
+  const isLate = sinceAtMostMs(sent, event.at) >= rules.certainMs;
   if (state.phase.name === 'leading') {
     if (holder !== rules.identity || transitions !== state.phase.term.fence) return lose(seen);
     const hurried = state.phase.hurried && sinceAtMostMs(sent, event.at) >= rules.certainMs;

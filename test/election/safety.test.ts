@@ -102,6 +102,23 @@ describe('whatever goes wrong', () => {
       { numRuns: 200 },
     );
   });
+
+  it('nor does a term begin that ran out while the answer waited for a machine that slept', () => {
+    const found = {
+      timing: { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 },
+      candidates: 3,
+      ratesPermille: [0, 0, 0, 0],
+      disturbances: [
+        { atMs: 8_897, candidate: 1, kind: 'slow', ms: 14_091, signedMs: 0 },
+        { atMs: 25_011, candidate: 1, kind: 'sleep', ms: 17_875, signedMs: 0 },
+        { atMs: 10_984, candidate: 1, kind: 'sleep', ms: 4_888, signedMs: 0 },
+        { atMs: 10_984, candidate: 0, kind: 'sleep', ms: 12_928, signedMs: 0 },
+        { atMs: 250, candidate: 2, kind: 'cut', ms: 13_715, signedMs: 0 },
+      ] as const,
+      seed: 742_979_061,
+    };
+    expect(new Simulation(found).run().violations).toEqual([]);
+  });
 });
 
 describe('a leader whose answers are slow', () => {
