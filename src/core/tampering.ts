@@ -72,7 +72,7 @@ function surplusEntries(before: LockState | null, after: LockState): readonly St
   return touched.length > 1 ? touched : [];
 }
 
-/** NB: entries are one to three, and 64 at most: looking through them costs less than an index of them (bench/decision.ts). */
+/** NB: entries are one to three, and 64 at most, so they need no index, which would be made anew for each write. */
 function entryOf(state: LockState | null, key: string): StampEntry | undefined {
   // The last, where several go by one key: that is the one which the API server keeps.
   return state?.stamps.entries.findLast((entry) => entry.key === key);

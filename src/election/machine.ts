@@ -244,7 +244,7 @@ function written(rules: Rules, state: State, request: Request, event: Answer & {
   const isLate = sinceAtMostMs(sent, event.at) >= rules.certainMs;
   if (state.phase.name === 'leading') {
     if (holder !== rules.identity || transitions !== state.phase.term.fence) return lose(seen);
-    const hurried = state.phase.hurried && sinceAtMostMs(sent, event.at) >= rules.certainMs;
+    const hurried = state.phase.hurried && isLate;
     const phase = { ...state.phase, hurried, term: { ...state.phase.term, renewed: sent } };
     return later(rules, { ...seen, phase }, event);
   }

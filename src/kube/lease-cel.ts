@@ -79,8 +79,8 @@ export function isStamped(entry: string, years = parsedYears): string {
 
 /** Whether a value is a time of so many characters, in UTC, that begins with such a year. */
 function isTime(value: string, characters: number, years: string): string {
-  const rest = characters - yearCharacters - 'Z'.length;
-  return all(`type(${value}) == string`, `${value}.matches('^${years}-.{${String(rest - 1)}}Z$')`);
+  const between = characters - yearCharacters - '-'.length - 'Z'.length;
+  return all(`type(${value}) == string`, `${value}.matches('^${years}-.{${String(between)}}Z$')`);
 }
 
 /** Whether the entries `o`, of before, and `m` are those of one manager. */

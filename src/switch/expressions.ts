@@ -190,7 +190,7 @@ export const isAsleep = isAsleepAt('variables.now[0]');
 
 /**
  * Whether the write jumps ahead and lockwarden may not have been asked: a match condition, so that the rest of the policy costs a takeover
- * nothing while the switch sleeps. For each condition, validation and message that it gets to, the API server prepares both objects anew.
+ * nothing while the switch sleeps: for its validations, for its messages and for its annotations the API server prepares both objects anew.
  */
 export const mayJumpAhead = any(
   all(isTakeover, not(isAsleepBy(ownsHolder))),
