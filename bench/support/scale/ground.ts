@@ -14,7 +14,7 @@ import { ownNamespace } from '../../../test/conformance/support/switch.ts';
 import { failureOf, Namespace } from '../../../test/kube/support/cluster.ts';
 import { installCrds } from '../planes.ts';
 import { metricOf, startReplica, type Replica } from '../replica.ts';
-import { inspectable } from './heap.ts';
+import { inspectable } from '../../../test/conformance/support/heap.ts';
 import { namespaces } from './locks.ts';
 import { startMeteredProxy, type MeteredProxy } from './proxy.ts';
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { median } from '../figures.ts';
 import { metricOf, stopReplica } from '../replica.ts';
 import type { Ground, Watched } from './ground.ts';
-import { collectedHeapMiB } from './heap.ts';
+import { collectedHeapMiB } from '../../../test/conformance/support/heap.ts';
 import { arePoliciesInForce, growPolicies, type Locks } from './locks.ts';
 import * as measures from './measures.ts';
 
