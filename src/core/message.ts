@@ -13,7 +13,10 @@ const messageMaxLength = 1024;
 /** LIMIT: identities are host names with a suffix (253 + 37); what is longer is not meant for reading. */
 const quotedMaxLength = 300;
 
-/** One sentence for one finding, ending in the rule and the policy that applied it. */
+/**
+ * One sentence for one finding, ending in the rule and the policy that applied it. Plain ASCII, but for what others wrote: it is read in
+ * terminals of any locale, and one character beyond Latin-1 has V8 keep and copy an answer at twice its size (docs/performance.md).
+ */
 export function messageFor(finding: Finding, context: Context): string {
   const what =
     finding.detail === '' ? reasons[finding.reason] : `${reasons[finding.reason]} (${finding.detail})`;
@@ -41,8 +44,8 @@ function promiseOf(finding: Finding, { expiry, buried }: Context): readonly stri
 
 const evidenceWords: Readonly<Record<EvidenceSource, string>> = {
   observed: 'as lockwarden observed',
-  stamped: 'by the API server’s stamp',
-  recorded: 'by the holder’s own record only',
+  stamped: "by the API server's stamp",
+  recorded: "by the holder's own record only",
 };
 
 function describeAge(ageMs: { readonly min: number; readonly max: number }): string {

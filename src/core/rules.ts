@@ -38,7 +38,7 @@ const prematureRecreation: Rule = (context) => {
     return {
       clause,
       reason: 'PrematureRecreation',
-      detail: 'in its holder’s name, by another pod than its holder’s',
+      detail: "in its holder's name, by another pod than its holder's",
     };
   }
   if (buried.verdict === 'doubt')
@@ -52,7 +52,7 @@ const staleRenewTime: Rule = ({ after, now, facts, settings }) => {
   if (after?.renewTime == null || renewedAt === null || now === null) return null;
   const behindMs = now.min - settings.toleranceMs - renewedAt;
   if (after.leaseDurationMs !== null && behindMs >= after.leaseDurationMs) {
-    const detail = `the new renew time is ${seconds(now.min - renewedAt)} behind the API server’s clock, its duration only ${seconds(after.leaseDurationMs)}`;
+    const detail = `the new renew time is ${seconds(now.min - renewedAt)} behind the API server's clock, its duration only ${seconds(after.leaseDurationMs)}`;
     return { clause: 'S1', reason: 'StaleRenewTime', detail };
   }
   // Whole-second annotation times repeat honestly within their second, so only an old time counts as replayed.
@@ -94,7 +94,7 @@ const foreignRelease: Rule = ({ expiry, tie, transition, facts }) => {
   return {
     clause,
     reason: 'ForeignRelease',
-    detail: 'whether the holder’s pod still runs is not known',
+    detail: "whether the holder's pod still runs is not known",
     atMost: 'Warn',
   };
 };
@@ -121,7 +121,7 @@ const foreignRenewal: Rule = (context) => {
 const liveLockDeleted: Rule = ({ expiry, tie, write, settings }) => {
   if (expiry.verdict !== 'live' || tie === 'own') return null;
   if (write.before?.terminating === true || collects(write.requester)) return null;
-  const detail = tie === 'foreign' ? 'by another pod than its holder’s' : '';
+  const detail = tie === 'foreign' ? "by another pod than its holder's" : '';
   if (settings.deletion === 'Deny') return { clause: 'D4', reason: 'LiveLockDeleted', detail };
   return { clause: 'D4', reason: 'LiveLockDeleted', detail, atMost: 'Audit' };
 };

@@ -185,7 +185,7 @@ function lockPolicy(scope: SwitchScope): JsonObject {
       {
         expression: not('variables.isRefused'),
         reason: 'Forbidden',
-        message: 'lockwarden is down, and the holder’s lease has not run out',
+        message: "lockwarden is down, and the holder's lease has not run out",
         messageExpression: `'lockwarden is down: ' + ${aboutLock} + (variables.takes ? ${literal(reasons.PrematureTakeover)} : ${literal(reasons.ForeignRelease)}) + '; held by ' + oldObject.spec.holderIdentity + '; free in at most ' + ${secondsLeft} + ' s; ' + (variables.takes ? ${tail('U15 PrematureTakeover')} : ${tail('U6 ForeignRelease')})`,
       },
     ],

@@ -92,7 +92,7 @@ describe('an admission request', () => {
       status: { code: 403, reason: 'Forbidden' },
     });
     expect(response.status?.message).toContain(
-      'held by `a` for 15 s at a time; last renewed 2 s to 4 s ago (by the API server’s stamp); free in at most 13 s',
+      "held by `a` for 15 s at a time; last renewed 2 s to 4 s ago (by the API server's stamp); free in at most 13 s",
     );
     expect(response.auditAnnotations).toMatchObject({ reason: 'PrematureTakeover', clause: 'U15' });
     const requester = 'system:serviceaccount:team:candidate';

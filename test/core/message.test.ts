@@ -18,7 +18,7 @@ describe('the sentence that a person reads', () => {
       'last renewed 3.2 s ago (as lockwarden observed)',
     );
     expect(messageOf(takenAfter(3000), facts())).toContain(
-      'last renewed 2 s to 4 s ago (by the API server’s stamp)',
+      "last renewed 2 s to 4 s ago (by the API server's stamp)",
     );
   });
 
@@ -30,7 +30,7 @@ describe('the sentence that a person reads', () => {
       stored(record({ holder: 'b', renewed: t0 + 3000, transitions: 1 }), t0 + 3000, null),
     );
     expect(messageOf(taken, facts({ observation }))).toContain('last renewed at least 2.5 s ago');
-    expect(messageOf(taken, facts())).toContain('(by the holder’s own record only)');
+    expect(messageOf(taken, facts())).toContain("(by the holder's own record only)");
   });
 
   it('says how long still to wait only where that is certain, and never less than a second', () => {

@@ -64,18 +64,18 @@ interface Case {
   readonly settings?: Settings;
 }
 
-const early = 'another identity takes the lock before the holder’s lease has run out';
+const early = "another identity takes the lock before the holder's lease has run out";
 const recreated = 'a live lock was deleted, and another identity takes it before its lease has run out';
 const doubt = 'the evidence does not say whether the lease had run out';
-const stale = 'the new holder’s own promise has already expired, or repeats one it made before';
+const stale = "the new holder's own promise has already expired, or repeats one it made before";
 const timing = 'renew time or duration of a live lock is removed while its holder stays';
 const recordLost = 'the record of a live lock is removed or made unreadable';
 const odd = 'the record cannot be read, or would be read differently by different clients';
-const release = 'a live lock is released or cut short by another pod than its holder’s';
+const release = "a live lock is released or cut short by another pod than its holder's";
 const renewal = 'a live lock is renewed or lengthened by a pod that goes by another identity';
-const tampered = 'the API server’s stamps of a live lock are removed, forged, back-dated or planted';
+const tampered = "the API server's stamps of a live lock are removed, forged, back-dated or planted";
 const deletion = 'a live lock is deleted by another than its holder';
-const skew = 'the recorded renew time is far from the API server’s time';
+const skew = "the recorded renew time is far from the API server's time";
 const count = 'the transition count does not grow by one on a change of holder, or changes without one';
 
 const renewed = (options: RecordOptions = {}) =>
@@ -107,7 +107,7 @@ const takings: readonly Case[] = [
   },
   {
     code: 'C3 PrematureRecreation Deny',
-    says: `${recreated} (in its holder’s name, by another pod than its holder’s)`,
+    says: `${recreated} (in its holder's name, by another pod than its holder's)`,
     write: created('a'),
     known: buried({ holderPod }, { holderPodState: 'exists' }),
   },
@@ -120,7 +120,7 @@ const takings: readonly Case[] = [
   { code: 'U3 PrematureRecreation Deny', says: recreated, write: taken({}, free), known: buried() },
   {
     code: 'S1 StaleRenewTime Deny',
-    says: `${stale} (the new renew time is 35 s behind the API server’s clock, its duration only 15 s)`,
+    says: `${stale} (the new renew time is 35 s behind the API server's clock, its duration only 15 s)`,
     write: taken({ renewed: t0 - 20_000 }, untracked, null),
     known: expired,
   },
@@ -170,7 +170,7 @@ const strangers: readonly Case[] = [
   ...(['exists', 'unknown'] as const).flatMap((holderPodState): Case[] => {
     const causes = holderPodState === 'exists' ? 'Deny' : 'Warn';
     const says =
-      holderPodState === 'exists' ? release : `${release} (whether the holder’s pod still runs is not known)`;
+      holderPodState === 'exists' ? release : `${release} (whether the holder's pod still runs is not known)`;
     const known = liveWith({ holderPodState });
     return [
       { code: `U11 ForeignRelease ${causes}`, says, write: update(heldByA, then({ holder: null })), known },
@@ -198,7 +198,7 @@ const strangers: readonly Case[] = [
   { code: 'D4 LiveLockDeleted Audit', says: deletion, write: remove(heldByA, user()), known: live },
   {
     code: 'D4 LiveLockDeleted Audit',
-    says: `${deletion} (by another pod than its holder’s)`,
+    says: `${deletion} (by another pod than its holder's)`,
     write: remove(heldByA),
     known: liveWith({ holderPodState: 'exists' }),
   },
@@ -211,7 +211,7 @@ const strangers: readonly Case[] = [
   },
   {
     code: 'D4 LiveLockDeleted Deny',
-    says: `${deletion} (by another pod than its holder’s)`,
+    says: `${deletion} (by another pod than its holder's)`,
     write: remove(heldByA),
     known: liveWith({ holderPodState: 'exists' }),
     settings: strictDeletion,
@@ -291,7 +291,7 @@ const warnings: readonly Case[] = [
 describe.each([
   ['taking a lock', takings],
   ['taking something away from it', removals],
-  ['acting in another’s name', strangers],
+  ["acting in another's name", strangers],
   ['touching the evidence', forgeries],
   ['what is only odd', warnings],
 ])('%s', (_, cases) => {
@@ -314,6 +314,10 @@ describe.each([
       );
     },
   );
+
+  it.each(cases)('$code is told in ASCII', ({ write, known = facts(), settings = builtInDefaults }) => {
+    for (const { message } of decide(write, known, settings).violations) expect(message).toMatch(/^[ -~]+$/u);
+  });
 });
 
 describe('nothing is objected to', () => {
@@ -401,7 +405,7 @@ describe('nothing is objected to', () => {
     expect(violations.map((each) => each.clause)).toEqual(['W2']);
   });
 
-  it('as to a step back, when a renewal moves from a time that names no instant to Go’s zero time', () => {
+  it("as to a step back, when a renewal moves from a time that names no instant to Go's zero time", () => {
     const write = update(withoutInstant(untracked), then({ renewed: zeroTime }, untracked, null));
     const { violations } = decide(write, facts({ serverNow: at(t0 + 3000) }), builtInDefaults);
     expect(violations.map((each) => each.clause)).toEqual(['W1']);

@@ -16,7 +16,7 @@ const failed = (why: string): KubeError =>
   errorOfStatus(500, { reason: 'InternalError', message: `${call}: ${why}` });
 
 test('a refusal of the canary’s own is a proof', () => {
-  const message = `${entry} denied the request: lease/lockwarden-system/lockwarden-canary: another identity takes the lock before the holder’s lease has run out; free in at most 3599 s; [lockwarden U15 PrematureTakeover, built-in canary]`;
+  const message = `${entry} denied the request: lease/lockwarden-system/lockwarden-canary: another identity takes the lock before the holder's lease has run out; free in at most 3599 s; [lockwarden U15 PrematureTakeover, built-in canary]`;
   expect(outcomeOfFailure(forbidden(message))).toEqual({ kind: 'proven' });
 });
 

@@ -77,7 +77,7 @@ describe('the recordings of real clients', () => {
       const [theft] = robbedLock?.offences ?? [];
       expect(theft?.by).toHaveLength(1);
       expect(theft?.by[0]).toMatch(report.source.kind === 'watch' ? /^field manager / : /^eve$/);
-      expect(theft?.message).toContain('takes the lock before the holder’s lease has run out');
+      expect(theft?.message).toContain("takes the lock before the holder's lease has run out");
     }
   });
 });

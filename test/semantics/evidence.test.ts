@@ -225,7 +225,7 @@ describe('S: a new promise that is worth nothing', () => {
       builtInDefaults,
     );
     expect(decision.violations[0]?.message).toContain(
-      'the new renew time is 35 s behind the API server’s clock, its duration only 15 s',
+      "the new renew time is 35 s behind the API server's clock, its duration only 15 s",
     );
   });
 

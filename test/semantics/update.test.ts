@@ -425,7 +425,7 @@ describe('U12 to U15: takeover', () => {
     expect(reasonsOf(decision)).toEqual(['U15 PrematureTakeover Deny']);
     expect(decision.effect).toBeNull();
     expect(decision.violations[0]?.message).toBe(
-      'lease/team/election: another identity takes the lock before the holder’s lease has run out; ' +
+      "lease/team/election: another identity takes the lock before the holder's lease has run out; " +
         'held by `a` for 15 s at a time; last renewed 3 s ago (as lockwarden observed); free in at most 12 s; ' +
         '[lockwarden U15 PrematureTakeover, built-in defaults]',
     );
