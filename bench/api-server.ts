@@ -16,13 +16,17 @@
  * entries there after looking at the name, and has no object converted for them. What an entry costs is the difference to `beside`.
  * `nothing` is a second control plane without lockwarden, to show what it costs by being there: its watches.
  *
+ * `conditional` is controller-runtime behind the match conditions of lockwarden's entry: what a webhook costs that spares renewals as lockwarden
+ * does. Its Leases have a label, in the namespace of `beside`.
+ *
  * `webhook` is lockwarden without the dead man's switch (a policy that only records, which the switch leaves alone; the webhook is called as
  * ever); `lockwarden` is both, as installed. `no locks` is a namespace of which no ConfigMap is a lock.
  */
 import { parseArgs } from 'node:util';
 
+import { objectAt, type JsonObject } from '../src/kube/json.ts';
 import type { ServeProcess } from '../test/conformance/support/serve-process.ts';
-import { microTime, Namespace, withRecord } from '../test/kube/support/cluster.ts';
+import { microTime, Namespace, withRecord, type Plural } from '../test/kube/support/cluster.ts';
 import { askedBetween, askedSoFar, type Asked } from './support/asked.ts';
 import { median, quantile } from './support/figures.ts';
 import { enforceByHand, untilEnforcedByHand } from './support/hand-written.ts';
@@ -30,7 +34,7 @@ import { operations, type Operation, type WayName } from './support/operations.t
 import { startControllerRuntime, type Peer } from './support/peer.ts';
 import { startGuardOf, startPlane, type Plane } from './support/planes.ts';
 import { untilRefused } from './support/refusal.ts';
-import { callFor } from './support/registration.ts';
+import { callBehindConditions, callFor } from './support/registration.ts';
 import { writeResult } from './support/result.ts';
 import { takeTurns, type Measured, type Way } from './support/turns.ts';
 import { recordOf } from './support/writes.ts';
@@ -46,10 +50,25 @@ const namespaceOf: Readonly<Record<WayName, string>> = {
   beside: 'longhorn-system',
   policy: 'kube-public',
   'controller-runtime': 'kube-node-lease',
+  conditional: 'longhorn-system',
   webhook: 'bench-webhook',
   lockwarden: 'bench-lockwarden',
   'no locks': 'bench-no-locks',
 };
+
+const conditionalLabels = { 'bench.lockwarden.dev/conditional': 'true' };
+
+/** A namespace in which everything that is made is labelled so, and named so as well: it is made beside others. */
+class Labelling extends Namespace {
+  override object(plural: Plural, name: string, rest: JsonObject): JsonObject {
+    const metadata = { ...objectAt(rest, 'metadata'), labels: conditionalLabels };
+    return super.object(plural, `conditional-${name}`, { ...rest, metadata });
+  }
+
+  override path(plural: Plural, name: string): string {
+    return super.path(plural, `conditional-${name}`);
+  }
+}
 
 /** Where it is measured. */
 interface Ground {
@@ -75,12 +94,18 @@ async function prepare({ bare, guarded, peer }: Omit<Ground, 'lockwarden'>): Pro
   const { client } = guarded;
   for (const way of ['beside', 'webhook', 'lockwarden', 'no locks'] as const)
     await Namespace.create(client, namespaceOf[way]);
-  await callFor(client, peer, namespaceOf['controller-runtime'], ['leases', 'configmaps']);
+  const called = {
+    namespace: namespaceOf['controller-runtime'],
+    resources: ['leases', 'configmaps'],
+  } as const;
+  await callFor(client, peer, called);
   await enforceByHand(client, namespaceOf.policy);
   const record = { holderIdentity: 'a', leaseDurationSeconds: 15, renewTime: microTime() };
   const lock = withRecord({}, JSON.stringify(record));
   await new Namespace(client, namespaceOf.lockwarden).post('configmaps', 'a-lock', lock);
   const lockwarden = await startGuardOf(guarded, namespaceOf.webhook);
+  const conditional = { namespace: namespaceOf.conditional, labels: conditionalLabels };
+  await callBehindConditions(client, peer, conditional);
   await untilEnforcedByHand(new Namespace(client, namespaceOf.policy));
   // The switch keeps the evidence whether it sleeps or not, and is asked before webhooks are.
   const strip = {
@@ -97,11 +122,12 @@ async function waysOf(operation: Operation, ground: Ground): Promise<ReadonlyMap
   const ways = new Map<WayName, Way>();
   for (const way of operation.ways) {
     const plane = way === 'nothing' ? bare : guarded;
-    const write = await operation.start(new Namespace(plane.client, namespaceOf[way]));
+    const Kind = way === 'conditional' ? Labelling : Namespace;
+    const write = await operation.start(new Kind(plane.client, namespaceOf[way]));
     const processes = {
       'API server': plane.pid,
       ...(way === 'nothing' ? {} : { lockwarden: lockwarden.pid }),
-      ...(way === 'controller-runtime' ? { 'controller-runtime': peer.pid } : {}),
+      ...(way === 'controller-runtime' || way === 'conditional' ? { 'controller-runtime': peer.pid } : {}),
     };
     ways.set(way, { write, processes });
   }
@@ -184,7 +210,7 @@ function print({ name, target }: Operation, rows: readonly Row[], asked: Asked):
     line(`  ${measure} added, ms: controller-runtime ${ofPeer.toFixed(3)}; ${parts.join(', ')}${aim}`);
   }
   line(
-    `  asked: controller-runtime ${String(asked.peer)}, lockwarden ${String(asked.leases + asked.records)}; passed by match conditions ${String(asked.leasesPassed + asked.recordsPassed)}; told others ${String(asked.told)}`,
+    `  asked: controller-runtime ${String(asked.peer)}, behind conditions ${String(asked.conditional)}, lockwarden ${String(asked.leases + asked.records)}; passed by match conditions ${String(asked.leasesPassed + asked.recordsPassed)}; told others ${String(asked.told)}`,
   );
 }
 

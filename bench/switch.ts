@@ -108,7 +108,7 @@ try {
     turns.set(way, { write: await leaseRenewals(namespace), processes });
   }
   await ground.prepare();
-  await callFor(client, webhook, namespaceOf('webhook'), ['leases']);
+  await callFor(client, webhook, { namespace: namespaceOf('webhook'), resources: ['leases'] });
   const measured = await takeTurns(turns, { rounds, beforeRound: () => ground.keepAsleep() });
   const rows = [...measured].map(([way, { tookMs, cpuMs }]) => ({
     ...{ way, medianMs: median(tookMs), p99Ms: quantile(tookMs, 0.99) },

@@ -1,12 +1,14 @@
 /** Who was asked about updates: what the API server and lockwarden have counted, set against what ought to have been. */
 import type { ServeProcess } from '../../test/conformance/support/serve-process.ts';
-import { peerEntryName } from './registration.ts';
+import { conditionalEntryName, peerEntryName } from './registration.ts';
 import type { Plane } from './planes.ts';
 
 /** How often. */
 export interface Asked {
   /** Calls of the webhook of controller-runtime. */
   readonly peer: number;
+  /** … of the one behind lockwarden's match conditions. */
+  readonly conditional: number;
   /** Calls of lockwarden about Leases, and about ConfigMaps and Endpoints. */
   readonly leases: number;
   readonly records: number;
@@ -37,7 +39,8 @@ export async function askedSoFar(plane: Plane, lockwarden: ServeProcess): Promis
     (await lockwarden.metric(`lockwarden_${metric}`, labels)) ?? 0;
   const decided = (outcome: string): Promise<number> => counted('admission_decisions_total', { outcome });
   return {
-    ...{ peer: calls(peerEntryName), leases: calls(leases), records: calls(records) },
+    ...{ peer: calls(peerEntryName), conditional: calls(conditionalEntryName) },
+    ...{ leases: calls(leases), records: calls(records) },
     ...{ leasesPassed: passed(leases), recordsPassed: passed(records) },
     failedOpen: failedOpen(leases) + failedOpen(records),
     notPlain: (await decided('Warn')) + (await decided('Deny')),
@@ -49,7 +52,7 @@ export async function askedSoFar(plane: Plane, lockwarden: ServeProcess): Promis
 export function askedBetween(before: Asked, after: Asked): Asked {
   const of = (key: keyof Asked): number => after[key] - before[key];
   return {
-    ...{ peer: of('peer'), leases: of('leases'), records: of('records') },
+    ...{ peer: of('peer'), conditional: of('conditional'), leases: of('leases'), records: of('records') },
     ...{ leasesPassed: of('leasesPassed'), recordsPassed: of('recordsPassed') },
     ...{ failedOpen: of('failedOpen'), notPlain: of('notPlain') },
     told: of('told'),

@@ -4,11 +4,18 @@ import type { Asked } from './asked.ts';
 import { configMapWrites, leaseRenewals, leaseTakeovers, recordRenewals, type Write } from './writes.ts';
 
 /**
- * What a namespace has. `beside`: nothing, with lockwarden in the cluster. `webhook`: lockwarden's webhook without the switch.
- * `no locks`: lockwarden, in a namespace whose ConfigMaps are no locks.
+ * What a namespace has. `beside`: nothing, with lockwarden in the cluster. `conditional`: controller-runtime, called as sparingly as lockwarden
+ * is. `webhook`: lockwarden's webhook without the switch. `no locks`: lockwarden, in a namespace whose ConfigMaps are no locks.
  */
 export type WayName =
-  'nothing' | 'beside' | 'policy' | 'controller-runtime' | 'webhook' | 'lockwarden' | 'no locks';
+  | 'nothing'
+  | 'beside'
+  | 'policy'
+  | 'controller-runtime'
+  | 'conditional'
+  | 'webhook'
+  | 'lockwarden'
+  | 'no locks';
 
 /** Something that is written. */
 export interface Operation {
@@ -33,8 +40,9 @@ const toldMs = 1_700;
 /** Takeovers of each way in a round, by one and in a row. */
 const takeoversPerRound = 150;
 
-const leaseWays = ['nothing', 'beside', 'policy', 'controller-runtime', 'webhook', 'lockwarden'] as const;
-const recordWays = ['nothing', 'beside', 'policy', 'controller-runtime', 'lockwarden'] as const;
+const commonWays = ['nothing', 'beside', 'policy', 'controller-runtime'] as const;
+const leaseWays = [...commonWays, 'conditional', 'webhook', 'lockwarden'] as const;
+const recordWays = [...commonWays, 'lockwarden'] as const;
 
 function ordinary(sizeKib: number, perRound: number): Operation {
   return {
@@ -53,7 +61,7 @@ export const operations: readonly Operation[] = [
     start: leaseRenewals,
     ...{ perRound: 100, share: 1, settleMs: 0, target: 0.2 },
     asks: (writes) => ({
-      peer: writes('controller-runtime'),
+      ...{ peer: writes('controller-runtime'), conditional: 0 },
       ...{ leases: 0, leasesPassed: writes('webhook') + writes('lockwarden') },
     }),
   },
@@ -63,7 +71,7 @@ export const operations: readonly Operation[] = [
     start: (namespace) => leaseTakeovers(namespace, 2 * takeoversPerRound),
     ...{ perRound: takeoversPerRound, share: 0.4, settleMs: toldMs, target: 1 },
     asks: (writes) => ({
-      peer: writes('controller-runtime'),
+      ...{ peer: writes('controller-runtime'), conditional: writes('conditional') },
       ...{ leases: writes('webhook') + writes('lockwarden'), leasesPassed: 0 },
     }),
   },
