@@ -7,6 +7,7 @@
  * because a busy connection would otherwise live on an old one for ever. `server.close()` closes idle connections under
  * their callers, and `closeIdleConnections()` on a live server failed 18 % of all calls.
  */
+import { X509Certificate } from 'node:crypto';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
@@ -85,7 +86,7 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
   });
   server.maxConnections = limits.connectionsMax;
   const connections = new Connections(server);
-  connections.withheld = options.certificate === null;
+  connections.serve(options.certificate);
   server.on('request', options.handler);
   answerWhatIsNoRequest(server, options);
   let drained: Promise<void> | null = null;
@@ -97,12 +98,10 @@ export function createHttpsListener(options: HttpsOptions): HttpsListener {
     },
     reload: (certificate) => {
       server.setSecureContext(tlsOptions(certificate));
-      connections.withheld = false;
-      connections.retire();
+      connections.serve(certificate);
     },
     withhold: () => {
-      connections.withheld = true;
-      connections.retire();
+      connections.serve(null);
     },
     drain: (times) => {
       readiness?.set('serving', false, 'draining');
@@ -148,8 +147,8 @@ class Connections {
    * an old one held outlives it in the old generation: a sixth of all that was allocated, and most collections there (docs/performance.md).
    */
   readonly #current = new Map<Socket, ServerResponse | null>();
-  /** Whether new connections are turned away. */
-  withheld = false;
+  /** SHA-256 of the leaf that is served now; null: there is none, and new connections are turned away. */
+  #served: string | null = null;
   #draining = false;
   #settled = false;
   #finish: () => void = () => undefined;
@@ -157,7 +156,7 @@ class Connections {
   constructor(server: Server) {
     this.#server = server;
     server.on('connection', (socket: Socket) => {
-      if (this.withheld) socket.destroy();
+      if (this.#served === null) socket.destroy();
       this.#sockets.add(socket);
       socket.once('close', () => {
         this.#sockets.delete(socket);
@@ -165,6 +164,8 @@ class Connections {
       });
     });
     server.on('secureConnection', (socket) => {
+      // NB: the certificate is that of when the connection came in, and may be another by the end of the handshake.
+      if (socket.getX509Certificate()?.fingerprint256 !== this.#served) return;
       this.#current.set(socket, null);
       socket.once('close', () => this.#current.delete(socket));
     });
@@ -179,6 +180,12 @@ class Connections {
     response.on('close', () => {
       if (this.#current.get(socket) === response) this.#current.set(socket, null);
     });
+  }
+
+  /** Has connections that were shown another certificate closed with their next answer. */
+  serve(certificate: ServedCertificate | null): void {
+    this.#served = certificate === null ? null : new X509Certificate(certificate.certPem).fingerprint256;
+    this.retire();
   }
 
   /** Closes every connection of now with its next answer; one that asks for several things at once, with the one after those. */

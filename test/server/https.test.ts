@@ -277,6 +277,31 @@ describe('a new certificate', () => {
     await expect(open(port, { ca: certificate.caPem })).rejects.toThrow();
   });
 
+  it.each([
+    [
+      'another came',
+      (listener: HttpsListener) => {
+        listener.reload(another);
+      },
+    ],
+    [
+      'it was withheld',
+      (listener: HttpsListener) => {
+        listener.withhold();
+      },
+    ],
+  ])('is not kept by a connection that was shaking hands when %s', async (_, change) => {
+    const { port, listener } = await start();
+    const plain = connectPlain({ port, host: '127.0.0.1' });
+    await once(plain, 'connect');
+    // Connections are let in one after another.
+    (await open(port)).destroy();
+    change(listener);
+    const late = await open(port, { socket: plain, ca: certificate.caPem });
+    const [answer] = parseAnswers(await converse(late, head + body).ended);
+    expect(answer?.headers).toContain('connection: close');
+  });
+
   it('that cannot be used is refused in one sentence, and the old one is served on', async () => {
     const { port, listener } = await start();
     for (const bad of [
