@@ -61,6 +61,7 @@ function createReviewHandler({
   reviews,
   metrics,
   clock,
+  log,
 }: EdgeOptions): ReturnType<typeof createHandler> {
   const pods = new PodStates(client);
   const isCanary = canaryIn(namespace);
@@ -80,7 +81,9 @@ function createReviewHandler({
       metrics.decisions.countDecision(kind, outcome, reason);
     },
     tell: (write, decision, reviewUid) => {
-      reviews.judged(write, decision, reviewUid);
+      onceAnswered(() => {
+        reviews.judged(write, decision, reviewUid);
+      }, log);
     },
     canary: {
       isCanary,
@@ -88,5 +91,19 @@ function createReviewHandler({
         metrics.canary.reviews.inc({ outcome });
       },
     },
+  });
+}
+
+/**
+ * Does what nobody waits for: after the answer, which is written by the time that Node comes to its next tick. NB: and no later. What is
+ * to be told of holds a review, and those of a busy moment would outlive the young generation together.
+ */
+function onceAnswered(act: () => void, log: Log): void {
+  process.nextTick(() => {
+    try {
+      act();
+    } catch (error) {
+      log.error({ err: error }, 'a decision could not be told of');
+    }
   });
 }
