@@ -44,16 +44,23 @@ export interface ConnectionLimits {
   readonly connectionsMax: number;
 }
 
+/**
+ * LIMIT: API servers keep idle connections for 90 s. Whoever closes first, while the other sends, fails a POST, and Go does not repeat it.
+ * So the server is never the first.
+ * SOURCE: https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/util/net/http.go (SetTransportDefaults, http.DefaultTransport)
+ */
+const idleTimeoutMs = 120_000;
+
 /** The limits in production. */
 export const connectionLimits: ConnectionLimits = {
-  // LIMIT: API servers keep idle connections for 90 s. Whoever closes first, while the other sends, fails a POST, and
-  // Go does not repeat it. So the server is never the first.
-  // SOURCE: https://github.com/kubernetes/apimachinery/blob/v0.36.3/pkg/util/net/http.go (SetTransportDefaults, http.DefaultTransport)
-  keepAliveTimeoutMs: 120_000,
-  // LIMIT: an API server sends its headers with the handshake's last flight.
-  headersTimeoutMs: 5_000,
-  // LIMIT: the backstop behind `bodyTimeoutMs`, which answers in the caller's language; this one only hangs up.
-  requestTimeoutMs: 10_000,
+  keepAliveTimeoutMs: idleTimeoutMs,
+  // LIMIT: no less, since a connection on which nothing was sent yet is one whose headers are under way, to node:http. Go opens a
+  // connection for a request that then goes out on another, and keeps it for a later one. So headers may dawdle for as long as a
+  // connection may be idle, which costs the same; a body may not (`bodyTimeoutMs`).
+  // SOURCE: https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go (queueForDial)
+  // SOURCE: https://github.com/nodejs/node/blob/v24.21.0/src/node_http_parser.cc (Initialize, ConnectionsList::Expired)
+  headersTimeoutMs: idleTimeoutMs,
+  requestTimeoutMs: idleTimeoutMs,
   // LIMIT: a handshake is two round trips and a millisecond of work; API servers give up on it after 10 s.
   handshakeTimeoutMs: 10_000,
   checkIntervalMs: 1_000,

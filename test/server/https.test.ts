@@ -142,6 +142,12 @@ describe('the listener', () => {
     socket.destroy();
   });
 
+  it('keeps connections as long that API servers opened for later', () => {
+    // To node:http their first request is under way ("sending nothing after the handshake", below).
+    expect(connectionLimits.headersTimeoutMs).toBeGreaterThan(90_000);
+    expect(connectionLimits.requestTimeoutMs).toBeGreaterThan(90_000);
+  });
+
   it('says in one sentence that a port is taken', async () => {
     const taken = createServer();
     taken.listen(0, '127.0.0.1');
