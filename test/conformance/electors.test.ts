@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 
 import { createKubeClient } from '../../src/kube/client.ts';
 import type { KubeError } from '../../src/kube/errors.ts';
@@ -256,7 +256,12 @@ test('a leader that hung past its lease loses in order, and cannot release what 
       lockwarden.rejections().flatMap(({ name, reason }) => (name === lock ? [reason] : []));
     const refused = async (): Promise<readonly unknown[]> =>
       (await writesTo(lock)).filter(({ code }) => code === 403).map(() => 'ForeignRelease');
-    await expect.poll(async () => JSON.stringify(told()) === JSON.stringify(await refused())).toBe(true);
+    await vi.waitFor(
+      async () => {
+        expect(told()).toEqual(await refused());
+      },
+      { timeout: 10_000, interval: 250 },
+    );
   }
 });
 
