@@ -24,12 +24,12 @@ export function messageFor(finding: Finding, context: Context): string {
   const rule = `[lockwarden ${finding.clause} ${finding.reason}, ${context.settings.policy}]`;
   const note = context.settings.note === '' ? [] : [context.settings.note];
   const sentence = [`${describeLock(context.write.lock)}: ${what}`, ...promise, ...note, rule].join('; ');
-  return sentence.length <= messageMaxLength ? sentence : `${sentence.slice(0, messageMaxLength - 1)}…`;
+  return sentence.length <= messageMaxLength ? sentence : `${sentence.slice(0, messageMaxLength - 3)}...`;
 }
 
 /** Text from a lock, safe to put into a sentence: bounded, control characters escaped, in backticks. */
 export function quote(text: string): string {
-  const cut = text.length <= quotedMaxLength ? text : `${text.slice(0, quotedMaxLength)}…`;
+  const cut = text.length <= quotedMaxLength ? text : `${text.slice(0, quotedMaxLength)}...`;
   return `\`${cut.replace(/[\p{C}`]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`)}\``;
 }
 
