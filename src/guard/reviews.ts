@@ -1,6 +1,6 @@
 /**
  * What a replica tells of its decisions: each violation and each change of holder once, by one record, in the log, as an Event on the
- * lock and to whoever else listens. Off the admission path: a decision costs it a record and an entry in a map.
+ * lock and to whoever else listens. A decision costs it a record and an entry in a map, after the answer.
  */
 import type { Decision } from '../core/decision.ts';
 import type { LockWrite } from '../core/lock.ts';

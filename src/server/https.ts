@@ -182,7 +182,7 @@ class Connections {
     });
   }
 
-  /** Has connections that were shown another certificate closed with their next answer. */
+  /** Has connections be closed with their next answer: those of now, and those that will have been shown another certificate. */
   serve(certificate: ServedCertificate | null): void {
     this.#served = certificate === null ? null : new X509Certificate(certificate.certPem).fingerprint256;
     this.retire();

@@ -56,7 +56,7 @@ export const connectionLimits: ConnectionLimits = {
   keepAliveTimeoutMs: idleTimeoutMs,
   // LIMIT: no less, since a connection on which nothing was sent yet is one whose headers are under way, to node:http. Go opens a
   // connection for a request that then goes out on another, and keeps it for a later one. So headers may dawdle for as long as a
-  // connection may be idle, which costs the same; a body may not (`bodyTimeoutMs`).
+  // connection may be idle, which whoever wants to hold one can have it be as well; a review may not (`bodyTimeoutMs`).
   // SOURCE: https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go (queueForDial)
   // SOURCE: https://github.com/nodejs/node/blob/v24.21.0/src/node_http_parser.cc (Initialize, ConnectionsList::Expired)
   headersTimeoutMs: idleTimeoutMs,
