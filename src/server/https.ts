@@ -185,18 +185,18 @@ class Connections {
   /** Has connections be closed with their next answer: those of now, and those that will have been shown another certificate. */
   serve(certificate: ServedCertificate | null): void {
     this.#served = certificate === null ? null : new X509Certificate(certificate.certPem).fingerprint256;
-    this.retire();
+    this.#retire();
   }
 
   /** Closes every connection of now with its next answer; one that asks for several things at once, with the one after those. */
-  retire(): void {
+  #retire(): void {
     for (const response of this.#current.values()) if (response !== null) response.shouldKeepAlive = false;
     this.#current.clear();
   }
 
   drain({ settleMs, graceMs }: DrainTimes): Promise<void> {
     this.#draining = true;
-    this.retire();
+    this.#retire();
     return new Promise((resolve) => {
       const settle = setTimeout(() => {
         this.#settled = true;

@@ -11,7 +11,7 @@ import { createMetrics } from '../../src/server/metrics.ts';
 import { Readiness } from '../../src/server/readiness.ts';
 import { leaseReviewBody } from '../support/admission-review.ts';
 import { issueServingCertificate } from '../support/serving-certificate.ts';
-import { parseAnswers } from '../server/edge.ts';
+import { converse, parseAnswers } from '../server/edge.ts';
 
 let listener: HttpsListener | undefined;
 
@@ -45,15 +45,8 @@ async function answerWhere(judged: (answersSoFar: number) => void) {
   const port = await listener.listen(0, '127.0.0.1');
   const body = leaseReviewBody();
   const head = `POST /validate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${String(body.length)}\r\n\r\n`;
-  const received = await new Promise<string>((resolve, reject) => {
-    let text = '';
-    const socket = connect({ port, host: '127.0.0.1', ca: caPem }, () => socket.write(head + body));
-    socket.setEncoding('utf8').on('data', (data: string) => (text += data));
-    socket.on('error', reject).on('close', () => {
-      resolve(text);
-    });
-  });
-  return { answers: parseAnswers(received), log };
+  const { ended } = converse(connect({ port, host: '127.0.0.1', ca: caPem }), head + body);
+  return { answers: parseAnswers(await ended), log };
 }
 
 describe('an edge', () => {
