@@ -1,6 +1,6 @@
 /** Who was asked about updates: what the API server and lockwarden have counted, set against what ought to have been. */
 import type { ServeProcess } from '../../test/conformance/support/serve-process.ts';
-import { conditionalEntryName, peerEntryName } from './registration.ts';
+import { conditionalEntryName, leasesEntryName as leases, peerEntryName } from './registration.ts';
 import type { Plane } from './planes.ts';
 
 /** How often. */
@@ -23,7 +23,6 @@ export interface Asked {
   readonly told: number;
 }
 
-const leases = 'leases.lockwarden.dev';
 const records = 'records.lockwarden.dev';
 
 /** Since each process began. */

@@ -1,8 +1,11 @@
 /** Having the API server call a webhook that is measured beside lockwarden. */
 import type { KubeClient } from '../../src/kube/client.ts';
 import type { JsonObject } from '../../src/kube/json.ts';
-import { configurationsPath } from '../../src/kube/webhook-configuration.ts';
+import { configurationPath, configurationsPath } from '../../src/kube/webhook-configuration.ts';
 import type { Peer } from './peer.ts';
+
+/** lockwarden's own entry for Leases. */
+export const leasesEntryName = 'leases.lockwarden.dev';
 
 /** Name of the entry of each, by the name of the configuration. */
 export const peerEntryName = 'bench.lockwarden.dev';
@@ -34,9 +37,9 @@ export async function callBehindConditions(
   peer: Peer,
   { namespace, labels }: { readonly namespace: string; readonly labels: JsonObject },
 ): Promise<void> {
-  const { body } = await client.request({ method: 'GET', path: `${configurationsPath}/lockwarden` });
+  const { body } = await client.request({ method: 'GET', path: configurationPath });
   const { webhooks } = body as { readonly webhooks: readonly JsonObject[] };
-  const own = webhooks.find(({ name }) => name === 'leases.lockwarden.dev');
+  const own = webhooks.find(({ name }) => name === leasesEntryName);
   if (own?.['matchConditions'] === undefined) throw new Error('lockwarden has no entry for Leases');
   await register(client, conditionalName, {
     ...entryFor(peer, { namespace, resources: ['leases'] }),

@@ -10,11 +10,11 @@ import { ensureControlPlane } from '../../../src/sandbox/control-plane-binaries.
 import { startControlPlane, type ControlPlane } from '../../../src/sandbox/control-plane.ts';
 import { freePorts } from '../../../src/sandbox/free-port.ts';
 import { usesIn } from '../../../test/conformance/support/rights.ts';
+import { inspectable } from '../../../test/conformance/support/heap.ts';
 import { ownNamespace } from '../../../test/conformance/support/switch.ts';
 import { failureOf, Namespace } from '../../../test/kube/support/cluster.ts';
 import { installCrds } from '../planes.ts';
 import { metricOf, startReplica, type Replica } from '../replica.ts';
-import { inspectable } from '../../../test/conformance/support/heap.ts';
 import { namespaces } from './locks.ts';
 import { startMeteredProxy, type MeteredProxy } from './proxy.ts';
 

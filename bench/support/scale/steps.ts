@@ -1,10 +1,10 @@
 /** Growth, step by step: each with a lockwarden of its own, which has seen nothing of the steps before. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { collectedHeapMiB } from '../../../test/conformance/support/heap.ts';
 import { median } from '../figures.ts';
 import { metricOf, stopReplica } from '../replica.ts';
 import type { Ground, Watched } from './ground.ts';
-import { collectedHeapMiB } from '../../../test/conformance/support/heap.ts';
 import { arePoliciesInForce, growPolicies, type Locks } from './locks.ts';
 import * as measures from './measures.ts';
 
