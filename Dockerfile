@@ -1,9 +1,9 @@
 # lockwarden as an image. `npm run image` builds it; docs/image.md says what is in it and how to change the base.
 
-# What it runs on: any image with a Node 24 on its path, or in /nodejs/bin as the distroless ones have it.
-ARG BASE=node:24.21.0-bookworm-slim
-# What builds it: any image with Node 24 and npm; where the program is `prebuilt`, any with a shell.
-ARG BUILDER=node:24.21.0-bookworm-slim
+# What it runs on: any image with a Node 24 or later on its path, or in /nodejs/bin as the distroless ones have it.
+ARG BASE=node:26.12.1-bookworm-slim
+# What builds it: any image with Node 24 or later and npm; where the program is `prebuilt`, any with a shell.
+ARG BUILDER=node:26.12.1-bookworm-slim
 
 FROM ${BUILDER} AS program
 # `built` here, or `prebuilt` by `npm run build:image` outside, where containers reach no registry.

@@ -1,5 +1,6 @@
 /** A connection to a port of a pod, through the API server, as `kubectl port-forward` makes one. */
 import { Duplex, PassThrough, Writable } from 'node:stream';
+import type { ReadableWritablePair } from 'node:stream/web';
 import { PortForward, type KubeConfig } from '@kubernetes/client-node';
 import { messageOf } from '../errors.ts';
 import { KubeError } from './errors.ts';
@@ -27,7 +28,8 @@ const timeoutMs = 10_000;
  */
 export async function forwardTo(config: KubeConfig, target: ForwardTarget): Promise<Duplex> {
   const [toPod, fromPod] = [new PassThrough(), new PassThrough()];
-  const socket = Duplex.from({ writable: toPod, readable: fromPod });
+  // NB: Node takes its own streams as well, and its types name the web's only.
+  const socket = Duplex.from({ writable: toPod, readable: fromPod } as unknown as ReadableWritablePair);
   // NB: it may come while nobody listens yet; whoever uses the stream then finds it destroyed.
   socket.on('error', () => undefined);
   // NB: the kubelet tells on this channel that nothing listens on the port, say; its first message is empty but for the port.

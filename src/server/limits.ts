@@ -58,7 +58,7 @@ export const connectionLimits: ConnectionLimits = {
   // connection for a request that then goes out on another, and keeps it for a later one. So headers may dawdle for as long as a
   // connection may be idle, which whoever wants to hold one can have it be as well; a review may not (`bodyTimeoutMs`).
   // SOURCE: https://github.com/golang/go/blob/go1.26.0/src/net/http/transport.go (queueForDial)
-  // SOURCE: https://github.com/nodejs/node/blob/v24.21.0/src/node_http_parser.cc (Initialize, ConnectionsList::Expired)
+  // SOURCE: https://github.com/nodejs/node/blob/v26.12.1/src/node_http_parser.cc (Initialize, ConnectionsList::Expired)
   headersTimeoutMs: idleTimeoutMs,
   requestTimeoutMs: idleTimeoutMs,
   // LIMIT: a handshake is two round trips and a millisecond of work; API servers give up on it after 10 s.

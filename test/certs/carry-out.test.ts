@@ -45,8 +45,7 @@ describe('carrying out', () => {
     const { next, current } = prepared;
     const { cross, certificate } = next!;
     expect(isSignedBy(cross!, current!.certificate)).toBe(true);
-    const key = (x509: X509Certificate): string =>
-      x509.publicKey.export({ format: 'pem', type: 'spki' }).toString();
+    const key = (x509: X509Certificate): string => x509.publicKey.export({ format: 'pem', type: 'spki' });
     expect(key(cross!.x509)).toBe(key(certificate.x509));
     expect(cross!.notAfterMs).toBe(current!.certificate.notAfterMs);
     expect(cross!.notBeforeMs).toBe(certificate.notBeforeMs);

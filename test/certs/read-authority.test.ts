@@ -25,8 +25,7 @@ const decode = (key: string): string => Buffer.from(data[key] ?? '', 'base64').t
 const without = (...keys: readonly string[]): Data =>
   Object.fromEntries(Object.entries(data).filter(([key]) => !keys.includes(key)));
 /** The same key as OpenSSL's older tools write it. */
-const asSec1 = (keyPem: string): string =>
-  createPrivateKey(keyPem).export({ type: 'sec1', format: 'pem' }).toString();
+const asSec1 = (keyPem: string): string => createPrivateKey(keyPem).export({ type: 'sec1', format: 'pem' });
 /** `data` with `key` cut to half. */
 const cut = (key: string): Data => {
   const text = decode(key);

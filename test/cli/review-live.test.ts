@@ -272,7 +272,7 @@ async function startForwarding(portOf: (pod: string) => number) {
       for (const channel of [0, 1]) tunnel.send(framed(channel, Buffer.from([0, 0])));
       tunnel.on('message', (data) => socket.write(data.subarray(1)));
       tunnel.on('close', () => socket.destroy());
-      socket.on('data', (bytes) => {
+      socket.on('data', (bytes: Buffer) => {
         tunnel.send(framed(0, bytes));
       });
       socket.on('error', (error) => {

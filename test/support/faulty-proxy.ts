@@ -111,7 +111,7 @@ export class FaultyProxy {
       stream.hasLost ||= stream.isLossy();
       if (!stream.hasLost) stream.to.write(bytes);
     };
-    stream.from.on('data', (bytes) => {
+    stream.from.on('data', (bytes: Buffer) => {
       const nowMs = performance.now();
       const waitMs = Math.max(0, stream.lastAtMs - nowMs, this.#delayMs);
       stream.lastAtMs = nowMs + waitMs;
