@@ -1,8 +1,8 @@
 /**
  * What an answer costs the webhook itself: `node bench/direct.ts [seconds]`. Reviews by HTTPS over connections that are kept, to lockwarden's
  * edge, to a webhook of controller-runtime that decodes both objects and allows, and to a module of Pepr that does the same, in turns;
- * first as fast as they answer, and then at one rate for all. Each in a process of its own, lockwarden's with the flags that its image
- * gives Node, and the load on the same machine. What it takes to connect is left out. Default: 5 s each, and at a rate three times as
+ * first as fast as they answer, and then at one rate for all. Each in a process of its own, lockwarden's with the flags and variables that
+ * its image gives Node, and the load on the same machine. What it takes to connect is left out. Default: 5 s each, and at a rate three times as
  * long.
  */
 import { attack, type AttackResult } from './support/attack.ts';
@@ -11,7 +11,6 @@ import { median } from './support/figures.ts';
 import { inAnyOrder } from './support/order.ts';
 import { startControllerRuntime, startLockwarden, type Peer } from './support/peer.ts';
 import { startPepr } from './support/pepr.ts';
-import { productionFlags } from './support/production.ts';
 import { answerTo } from './support/question.ts';
 import { writeResult } from './support/result.ts';
 
@@ -45,7 +44,7 @@ interface Row extends AttackResult {
 }
 
 const peers: Readonly<Record<string, Peer>> = {
-  lockwarden: await startLockwarden('127.0.0.1', productionFlags()),
+  lockwarden: await startLockwarden(),
   'controller-runtime': await startControllerRuntime(),
   Pepr: await startPepr(),
 };

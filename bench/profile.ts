@@ -13,7 +13,6 @@ import { parseArgs } from 'node:util';
 import { attack } from './support/attack.ts';
 import { bodies, type Make } from './support/bodies.ts';
 import { startLockwarden } from './support/peer.ts';
-import { productionFlags } from './support/production.ts';
 import { writeResult } from './support/result.ts';
 
 const { values: flags } = parseArgs({
@@ -97,7 +96,7 @@ if (make === undefined) {
 await mkdir(folder, { recursive: true });
 process.env['LOCKWARDEN_PROFILES'] = folder;
 const preload = fileURLToPath(new URL('./support/profiling.ts', import.meta.url));
-const lockwarden = await startLockwarden('127.0.0.1', [...productionFlags(), '--import', preload]);
+const lockwarden = await startLockwarden(['--import', preload]);
 const load = { connections: 16, rate: null };
 await attack(lockwarden, { ...load, body: make().text, seconds: 3 });
 process.kill(lockwarden.pid, 'SIGUSR2');

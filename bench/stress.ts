@@ -9,7 +9,7 @@
  *                about, and takeovers, in the quiet, beside a client that lockwarden refuses, and beside one that a policy in the API
  *                server itself refuses
  *
- * lockwarden has the memory that it has in a cluster: the image's flags, and the heap that Node allows itself within the limit of
+ * lockwarden has the memory that it has in a cluster: the image's flags and variables, and the heap that Node allows itself within the limit of
  * manifests/base. LIMIT: without that limit itself, so what exceeds it is seen and not killed.
  *
  *   node bench/stress.ts [--only PART]... [--rounds 4] [--seconds 5] [--attacker 500,1000,2000] [--large 20] [--others 100] [--rest 20]
@@ -48,7 +48,7 @@ const rates = {
 
 const result: Record<string, unknown> = { rounds, seconds, rates };
 if (flags.only.includes('webhook') || flags.only.includes('memory')) {
-  const lockwarden = await startWatchedLockwarden(productionFlags());
+  const lockwarden = await startWatchedLockwarden();
   try {
     const levels = new Levels(lockwarden);
     await sleep(2_000);

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureGoProgram } from '../../src/sandbox/go-program.ts';
 import { issueServingCertificate } from '../../test/support/serving-certificate.ts';
 import type { Vitals } from '../peers/vitals.ts';
+import { productionVariables, productionFlags } from './production.ts';
 
 /** A webhook that runs in a process of its own, on this machine. */
 export interface Peer {
@@ -59,25 +60,27 @@ export async function startControllerRuntime(address = '127.0.0.1'): Promise<Pee
   return startPeer(address, (place) => ({ program, args: flagsOf(place), path: '/validate' }));
 }
 
-/** lockwarden's own edge, with no cluster behind it; `nodeFlags` are Node's own. */
-export function startLockwarden(address = '127.0.0.1', nodeFlags: readonly string[] = []): Promise<Peer> {
-  return startPeer(address, (place) => ({
-    program: process.execPath,
-    args: [...nodeFlags, peerFile('lockwarden.ts'), ...flagsOf(place)],
-    path: '/validate',
-  }));
+/** lockwarden's own edge as its image runs it, with no cluster behind it, and with these flags of Node's as well. */
+export function startLockwarden(nodeFlags: readonly string[] = []): Promise<Peer> {
+  return startPeer('127.0.0.1', (place) => lockwardenAt(place, nodeFlags));
 }
+
+const lockwardenAt = (place: Place, nodeFlags: readonly string[]): Command => ({
+  program: process.execPath,
+  args: [...productionFlags(), ...nodeFlags, peerFile('lockwarden.ts'), ...flagsOf(place)],
+  env: { ...process.env, ...productionVariables() },
+  path: '/validate',
+});
 
 const flagsOf = ({ address, port, certDir }: Place): readonly string[] => [
   ...['--address', address, '--port', String(port), '--cert-dir', certDir],
 ];
 
-/** lockwarden's own edge with these flags of Node's, and with somebody in it to ask how it is. */
-export async function startWatchedLockwarden(nodeFlags: readonly string[]): Promise<WatchedPeer> {
+/** The same, with somebody in it to ask how it is. */
+export async function startWatchedLockwarden(): Promise<WatchedPeer> {
   const { child, ...peer } = await startPeer('127.0.0.1', (place) => ({
-    program: process.execPath,
-    args: [...nodeFlags, '--import', peerFile('vitals.ts'), peerFile('lockwarden.ts'), ...flagsOf(place)],
-    ...{ path: '/validate', hasChannel: true },
+    ...lockwardenAt(place, ['--import', peerFile('vitals.ts')]),
+    hasChannel: true,
   }));
   return {
     ...peer,

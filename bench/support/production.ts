@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 
 import { root } from '../../tools/image/bundle.ts';
-import { entrypointOf, ownDockerfile } from '../../tools/image/dockerfile.ts';
+import { entrypointOf, environmentOf, ownDockerfile } from '../../tools/image/dockerfile.ts';
 
 interface Deployment {
   readonly spec: {
@@ -36,4 +36,9 @@ export function memoryLimitMiB(): number {
 export function productionFlags(): readonly string[] {
   const flags = entrypointOf(ownDockerfile()).filter((word) => word.startsWith('--'));
   return [...flags, `--max-old-space-size=${String(memoryLimitMiB() / 2)}`];
+}
+
+/** The image's variables. */
+export function productionVariables(): Readonly<Record<string, string>> {
+  return environmentOf(ownDockerfile());
 }

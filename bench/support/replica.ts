@@ -1,4 +1,4 @@
-/** lockwarden as its image runs it: the program of `build/image`, by the flags of the Dockerfile, in a process of its own. */
+/** lockwarden as its image runs it: the program of `build/image`, by the flags and variables of the Dockerfile, in a process of its own. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { root } from '../../tools/image/bundle.ts';
 import { entrypointOf, ownDockerfile } from '../../tools/image/dockerfile.ts';
 import { programFolder } from '../../tools/image/program.ts';
 import { cpuSecondsOf } from './processes.ts';
+import { productionVariables } from './production.ts';
 
 /** Where the program is; `npm run build:image` writes it. */
 export const program = join(root, programFolder);
@@ -59,6 +60,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   ];
   const begunMs = performance.now();
   const child = spawn(process.execPath, [...nodeFlags, ...args, 'serve', ...flags], {
+    env: { ...process.env, ...productionVariables() },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const { pid = NaN } = child;

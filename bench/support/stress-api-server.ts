@@ -14,7 +14,7 @@ import { pace, Renewals, Takeovers } from './lawful.ts';
 import { describeOthers, othersOf } from './others.ts';
 import { enforceIn } from './policy.ts';
 import { apiServerAt, cpuSecondsOf } from './processes.ts';
-import { productionFlags } from './production.ts';
+import { productionVariables, productionFlags } from './production.ts';
 import { fire, type Expected, type Load } from './vegeta.ts';
 import { recordOf } from './writes.ts';
 
@@ -101,7 +101,7 @@ export async function stressApiServer(stress: ApiStress): Promise<object> {
     const admin = createKubeClient(loadKubeconfig({ file: plane.kubeconfig }));
     await Namespace.create(admin, ownNamespace);
     // NB: a process by itself, as in a cluster; its flags come by the environment, since it is started by its command.
-    const env = { NODE_OPTIONS: productionFlags().join(' ') };
+    const env = { ...productionVariables(), NODE_OPTIONS: productionFlags().join(' ') };
     await using serve = startServe({ kubeconfig: plane.kubeconfig, env });
     await serve.untilReady();
     await untilCalled(admin);

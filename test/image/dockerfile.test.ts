@@ -1,7 +1,13 @@
 /** What of the Dockerfile others count on: manifests, clusters that check, and builders without a network. */
 import { describe, expect, it } from 'vitest';
 
-import { entrypointOf, inImage, ownDockerfile, parseDockerfile } from '../../tools/image/dockerfile.ts';
+import {
+  entrypointOf,
+  environmentOf,
+  inImage,
+  ownDockerfile,
+  parseDockerfile,
+} from '../../tools/image/dockerfile.ts';
 import { programFolder } from '../../tools/image/program.ts';
 import { files, read } from '../style/tree.ts';
 
@@ -27,6 +33,10 @@ describe('the image', () => {
 
   it('runs nothing of its base while it is built, which may have no shell', () => {
     expect(inImage(dockerfile, 'RUN')).toEqual([]);
+  });
+
+  it('runs as production, with few arenas', () => {
+    expect(environmentOf(dockerfile)).toEqual({ NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' });
   });
 
   it('finds a Node where a distroless base has it', () => {
@@ -114,5 +124,12 @@ describe('parseDockerfile', () => {
         { base: 'first', name: null, instructions: [{ name: 'USER', text: '1' }] },
       ],
     });
+  });
+});
+
+describe('environmentOf', () => {
+  it('reads variables of the last stage, and leaves out what is made of others', () => {
+    const text = 'FROM a\nENV A=1\nFROM b\nENV B=2 \\\n  C=d=e\nENV PATH=${PATH}:/f\n';
+    expect(environmentOf(parseDockerfile(text))).toEqual({ B: '2', C: 'd=e' });
   });
 });

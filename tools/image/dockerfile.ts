@@ -57,6 +57,17 @@ export function entrypointOf(dockerfile: Dockerfile): readonly string[] {
   return JSON.parse(inImage(dockerfile, 'ENTRYPOINT').at(-1) ?? '') as readonly string[];
 }
 
+/** The variables that the image sets, but for those that are made of its base's. */
+export function environmentOf(dockerfile: Dockerfile): Readonly<Record<string, string>> {
+  const words = inImage(dockerfile, 'ENV').flatMap((text) => text.split(/\s+/));
+  const entries = words.map((word) => /^(?<name>[^=]+)=(?<value>.*)$/u.exec(word)?.groups ?? {});
+  return Object.fromEntries(
+    entries.flatMap(({ name, value }) =>
+      name === undefined || value === undefined || value.includes('${') ? [] : [[name, value]],
+    ),
+  );
+}
+
 function instructionsOf(text: string): readonly Instruction[] {
   const lines = text
     .replaceAll(/^\s*#.*\n/gm, '')
