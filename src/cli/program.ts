@@ -1,7 +1,7 @@
 /**
  * The command line: what can be said, and which function hears it. Every flag can also be given as a variable.
  */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
 import type { CertsRotateOptions } from './certs-rotate.ts';
 import type { CertsStatusOptions } from './certs-status.ts';
@@ -243,7 +243,7 @@ function addCerts(program: Command, actions: Actions, hear: (exitCode: number) =
 
   withOwnNamespace(withClusterFlags(certs.command('rotate')))
     .description('Ask the leader for a new authority, or a new leaf under the present one.')
-    .argument('[what]', 'authority or leaf', 'authority')
+    .addArgument(new Argument('[what]', 'what to renew').choices(['authority', 'leaf']).default('authority'))
     .addOption(new Option('--wait', 'show each step until every replica serves it').default(false))
     .addOption(new Option('--timeout <duration>', 'with --wait: give up after this time').default('5m'))
     .addHelpText('after', certsRotateExamples)

@@ -233,6 +233,7 @@ describe('the command line', () => {
     [['serve', '--inspect-renewals', 'perhaps']],
     [['serve', '--stand-in', 'perhaps']],
     [['serve', '--generate-policies', 'perhaps']],
+    [['certs', 'rotate', 'nonsense']],
   ])('%j is wrong usage', async (args) => {
     const { done, text } = run(args);
     expect(await done).toMatchObject({ name: 'CommanderError' });
