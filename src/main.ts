@@ -29,6 +29,8 @@ const actions: Actions = {
   reviewTimeline: async (options) => (await import('./cli/review-timeline.ts')).reviewTimeline(options),
   certsStatus: async (options) => (await import('./cli/certs-status.ts')).certsStatus(options),
   certsRotate: async (options) => (await import('./cli/certs-rotate.ts')).certsRotate(options),
+  completion: async (shell) => (await import('./cli/completion-script.ts')).completion(shell),
+  complete: async (program, words) => (await import('./cli/completion.ts')).complete(program, words),
 };
 
 /** Runs the command. Resolves to the exit code: 0 done, 1 failed, 2 called wrongly. Never rejects. */

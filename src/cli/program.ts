@@ -5,6 +5,7 @@ import { Argument, Command, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
 import type { CertsRotateOptions } from './certs-rotate.ts';
 import type { CertsStatusOptions } from './certs-status.ts';
+import { addCompletion, type CompletionActions } from './completion-command.ts';
 import type { ExplainOptions } from './explain.ts';
 import { flag } from './flag.ts';
 import { addReview, type ReviewActions } from './review-flags.ts';
@@ -17,7 +18,7 @@ import { withServeFlags } from './serve-flags.ts';
 import type { TestOptions } from './test.ts';
 
 /** The functions behind the commands. Each resolves to the exit code. */
-export interface Actions extends ReviewActions {
+export interface Actions extends ReviewActions, CompletionActions {
   serve(options: ServeOptions): Promise<number>;
   start(options: StartOptions): Promise<number>;
   explain(options: ExplainOptions): Promise<number>;
@@ -107,6 +108,7 @@ export function buildProgram(actions: Actions, version: string, hear: (exitCode:
   addRender(program, actions, hear);
   addReview(program, actions, hear);
   addCerts(program, actions, hear);
+  addCompletion(program, actions, hear);
   return program;
 }
 
@@ -287,6 +289,7 @@ Examples:
   lockwarden render policies/                        what stands in for lockwarden while it is down, to apply it yourself
   lockwarden review --cluster --since 12h            which takeovers were refused, and why
   lockwarden certs status                            what API servers trust and replicas serve, and what comes next
+  source <(lockwarden completion bash)               complete all of this in bash; also in zsh and fish
   lockwarden serve --kubeconfig F --webhook-url https://10.0.0.7:9443
                                                      guard a cluster from outside`;
 

@@ -87,6 +87,8 @@ function run(args: readonly string[]): {
         certs = options;
         return Promise.resolve(0);
       },
+      completion: () => Promise.resolve(0),
+      complete: () => Promise.resolve(0),
     },
     '1.2.3',
     (code) => {
