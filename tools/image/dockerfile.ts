@@ -57,7 +57,7 @@ export function entrypointOf(dockerfile: Dockerfile): readonly string[] {
   return JSON.parse(inImage(dockerfile, 'ENTRYPOINT').at(-1) ?? '') as readonly string[];
 }
 
-/** The variables that the image sets, but for those that are made of its base's. */
+/** The variables that the image sets, but for those that are made of its base's. LIMIT: `NAME=value` without quotes or `$NAME`. */
 export function environmentOf(dockerfile: Dockerfile): Readonly<Record<string, string>> {
   const words = inImage(dockerfile, 'ENV').flatMap((text) => text.split(/\s+/));
   const entries = words.map((word) => /^(?<name>[^=]+)=(?<value>.*)$/u.exec(word)?.groups ?? {});
