@@ -48,7 +48,7 @@ export type Folded = 'new' | 'folded' | 'dropped';
 export class Folding {
   readonly #limits: FoldingLimits;
   readonly #allowance: Allowance;
-  /** In the order in which they were last seen. */
+  /** NB: left in the order in which they began. To put each behind the others would make a small map anew every few writes (docs/performance.md). */
   readonly #kept = new Map<string, Kept>();
   readonly #perLock = new Map<string, number>();
 
@@ -71,8 +71,6 @@ export class Folding {
     known.untold += record.count;
     known.lastSeen = record.lastSeen;
     known.seenAt = now;
-    this.#kept.delete(key);
-    this.#kept.set(key, known);
     return 'folded';
   }
 
@@ -110,12 +108,13 @@ export class Folding {
   /** Makes room by what is told and was seen longest ago. */
   #hasRoom(): boolean {
     if (this.#kept.size < this.#limits.seriesMax) return true;
-    for (const [key, kept] of this.#kept) {
-      if (kept.untold > 0) continue;
-      this.#forget(key, kept);
-      return true;
-    }
-    return false;
+    const told = [...this.#kept].filter(([, { untold }]) => untold === 0);
+    const [first] = told;
+    if (first === undefined) return false;
+    this.#forget(
+      ...told.reduce((quietest, each) => (each[1].seenAt < quietest[1].seenAt ? each : quietest), first),
+    );
+    return true;
   }
 
   #forget(key: string, { lock }: Kept): void {
