@@ -20,8 +20,7 @@ import type { CertsOptions } from './certs-status.ts';
 
 /** What `certs rotate` is told. */
 export interface CertsRotateOptions extends CertsOptions {
-  /** `leaf` or `authority`. */
-  readonly what: string;
+  readonly what: RotationRequest['what'];
   /** Until it is confirmed. */
   readonly wait: boolean;
   /** For how long at most: a duration such as `5m`. */
@@ -52,8 +51,6 @@ export async function certsRotate(
   io: CertsRotateIo = processIo(),
 ): Promise<number> {
   const { what, timeout } = options;
-  if (what !== 'leaf' && what !== 'authority')
-    throw new LockwardenError('UsageInvalid', `\`${what}\` cannot be rotated: give leaf or authority`);
   const timeoutMs = durationMs(timeout);
   if (timeoutMs === null) {
     const advice = 'give a duration such as 30s or 5m';

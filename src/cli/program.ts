@@ -249,7 +249,7 @@ function addCerts(program: Command, actions: Actions, hear: (exitCode: number) =
     .addOption(new Option('--wait', 'show each step until every replica serves it').default(false))
     .addOption(new Option('--timeout <duration>', 'with --wait: give up after this time').default('5m'))
     .addHelpText('after', certsRotateExamples)
-    .action(async (what: string, options: Omit<CertsRotateOptions, 'what'>) => {
+    .action(async (what: CertsRotateOptions['what'], options: Omit<CertsRotateOptions, 'what'>) => {
       hear(await actions.certsRotate({ ...options, what }));
     });
 }
