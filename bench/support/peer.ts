@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureGoProgram } from '../../src/sandbox/go-program.ts';
 import { issueServingCertificate } from '../../test/support/serving-certificate.ts';
 import type { Vitals } from '../peers/vitals.ts';
-import { productionVariables, productionFlags } from './production.ts';
+import { productionFlags, productionVariables } from './production.ts';
 
 /** A webhook that runs in a process of its own, on this machine. */
 export interface Peer {

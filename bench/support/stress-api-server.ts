@@ -14,7 +14,7 @@ import { pace, Renewals, Takeovers } from './lawful.ts';
 import { describeOthers, othersOf } from './others.ts';
 import { enforceIn } from './policy.ts';
 import { apiServerAt, cpuSecondsOf } from './processes.ts';
-import { productionVariables, productionFlags } from './production.ts';
+import { productionFlags, productionVariables } from './production.ts';
 import { fire, type Expected, type Load } from './vegeta.ts';
 import { recordOf } from './writes.ts';
 

@@ -34,7 +34,7 @@ export function parseDockerfile(text: string): Dockerfile {
       stages.push({ base, name, instructions: [] });
     } else if (stage !== undefined) stage.instructions.push(instruction);
     else {
-      const [name = '', value = ''] = instruction.text.split('=');
+      const [name, value] = assignmentIn(instruction.text);
       args[name] = value;
     }
   }
@@ -60,12 +60,12 @@ export function entrypointOf(dockerfile: Dockerfile): readonly string[] {
 /** The variables that the image sets, but for those that are made of its base's. LIMIT: `NAME=value` without quotes or `$NAME`. */
 export function environmentOf(dockerfile: Dockerfile): Readonly<Record<string, string>> {
   const words = inImage(dockerfile, 'ENV').flatMap((text) => text.split(/\s+/));
-  const entries = words.map((word) => /^(?<name>[^=]+)=(?<value>.*)$/u.exec(word)?.groups ?? {});
-  return Object.fromEntries(
-    entries.flatMap(({ name, value }) =>
-      name === undefined || value === undefined || value.includes('${') ? [] : [[name, value]],
-    ),
-  );
+  return Object.fromEntries(words.filter((word) => !word.includes('${')).map(assignmentIn));
+}
+
+function assignmentIn(text: string): readonly [name: string, value: string] {
+  const [name = '', ...value] = text.split('=');
+  return [name, value.join('=')];
 }
 
 function instructionsOf(text: string): readonly Instruction[] {
