@@ -109,11 +109,9 @@ export class Folding {
   #hasRoom(): boolean {
     if (this.#kept.size < this.#limits.seriesMax) return true;
     const told = [...this.#kept].filter(([, { untold }]) => untold === 0);
-    const [first] = told;
-    if (first === undefined) return false;
-    this.#forget(
-      ...told.reduce((quietest, each) => (each[1].seenAt < quietest[1].seenAt ? each : quietest), first),
-    );
+    const [quietest] = told.sort(([, a], [, b]) => a.seenAt - b.seenAt);
+    if (quietest === undefined) return false;
+    this.#forget(...quietest);
     return true;
   }
 

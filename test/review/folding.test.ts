@@ -108,6 +108,17 @@ describe('a storm', () => {
     expect(told).toBeLessThanOrEqual(foldingLimits.burst + 60 * foldingLimits.perSecond);
   });
 
+  it('pushes out what was seen longest ago, not what began first', () => {
+    const folding = new Folding({ seriesMax: 2, perLockMax: 2, burst: 100, perSecond: 0 });
+    add(folding, 0, { name: 'a' });
+    add(folding, 1, { name: 'b' });
+    add(folding, 2, { name: 'a' });
+    expect(folding.due(monotonicMs(20_000)).map(({ name }) => name)).toEqual(['a']);
+    expect(add(folding, 20_001, { name: 'c' })).toBe('new');
+    expect(add(folding, 20_002, { name: 'a' })).toBe('folded');
+    expect(add(folding, 20_003, { name: 'b' })).toBe('new');
+  });
+
   it('never pushes out what is still to be told', () => {
     const folding = new Folding({ seriesMax: 2, perLockMax: 2, burst: 100, perSecond: 0 });
     add(folding, 0, { name: 'a' });
