@@ -132,7 +132,9 @@ test('wrong words are told with what can be said, and change nothing', async () 
   const wrong = await certs('rotate', 'everything');
   expect(wrong).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('Allowed choices are authority, leaf.') as string,
+    stderr:
+      "error: command-argument value 'everything' is invalid for argument 'what'. Allowed choices are authority, leaf.\n" +
+      '(run `lockwarden --help` for what can be said)\n',
   });
   expect((await certs('status', '-o', 'xml')).code).toBe(2);
 });
