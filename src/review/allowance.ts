@@ -28,11 +28,4 @@ export class Allowance {
     this.#left -= amount;
     return true;
   }
-
-  /** Whether it is as it was at the beginning. */
-  isWhole(now: MonotonicMs): boolean {
-    const { burst, perSecond } = this.#limits;
-    if (this.#countedAt === null) return true;
-    return this.#left + ((now - this.#countedAt) / 1000) * perSecond >= burst;
-  }
 }

@@ -20,33 +20,45 @@ export const changeLimits: ChangeLimits = {
   locksMax: 10_000,
 };
 
-/** Keeps count of changes of holder. */
+/**
+ * Keeps count of changes of holder, in two generations: a lock that changes hands is of the young one, and where that is full or as old as
+ * an allowance takes to be whole again, it becomes the old one and what was old is forgotten. NB: so nothing is ever put in order, which
+ * for thousands of locks took longer than the rest of the count (docs/performance.md).
+ */
 export class ChangePace {
   readonly #limits: ChangeLimits;
   readonly #inAll: Allowance;
-  /** In the order in which the locks last changed hands. */
-  readonly #perLock = new Map<string, Allowance>();
+  readonly #generationMs: number;
+  #young = new Map<string, Allowance>();
+  #old = new Map<string, Allowance>();
+  #bornAt: MonotonicMs | null = null;
 
   constructor(limits: ChangeLimits = changeLimits) {
     this.#limits = limits;
     this.#inAll = new Allowance(limits.inAll);
+    this.#generationMs = (limits.perLock.burst / limits.perLock.perSecond) * 1_000;
+  }
+
+  /** How many locks are told apart at present. */
+  get size(): number {
+    return new Set([...this.#young.keys(), ...this.#old.keys()]).size;
   }
 
   /** Whether a change of the lock that is called `key` may be told. */
   may(key: string, now: MonotonicMs): boolean {
-    const ofLock = this.#perLock.get(key) ?? new Allowance(this.#limits.perLock);
-    this.#perLock.delete(key);
-    this.#perLock.set(key, ofLock);
-    this.#trim(now);
+    const ofLock = this.#young.get(key) ?? this.#rejuvenate(key, now);
     return ofLock.take(now) && this.#inAll.take(now);
   }
 
-  /** NB: the oldest is whole unless thousands change hands within minutes; then the bound of all holds. */
-  #trim(now: MonotonicMs): void {
-    for (const [key, allowance] of this.#perLock) {
-      if (this.#perLock.size <= this.#limits.locksMax && !allowance.isWhole(now)) return;
-      if (this.#perLock.size <= 1) return;
-      this.#perLock.delete(key);
+  #rejuvenate(key: string, now: MonotonicMs): Allowance {
+    const ofLock = this.#old.get(key) ?? new Allowance(this.#limits.perLock);
+    this.#bornAt ??= now;
+    if (this.#young.size >= this.#limits.locksMax / 2 || now - this.#bornAt >= this.#generationMs) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#bornAt = now;
     }
+    this.#young.set(key, ofLock);
+    return ofLock;
   }
 }

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { monotonicMs } from '../../src/core/time.ts';
 import { Allowance } from '../../src/review/allowance.ts';
-import { ChangePace } from '../../src/review/change-limits.ts';
 import { Folding, foldingLimits } from '../../src/review/folding.ts';
 import type { RejectionRecord } from '../../src/review/record-schema.ts';
 import { record } from './support/records.ts';
@@ -147,28 +146,5 @@ describe('an allowance', () => {
   it('gains nothing by a clock that goes back', () => {
     const allowance = new Allowance({ burst: 1, perSecond: 1 });
     expect([10_000, 0, 500].map((ms) => allowance.take(monotonicMs(ms)))).toEqual([true, false, false]);
-  });
-});
-
-describe('changes of holder', () => {
-  it('of a lock in a loop are told twenty times, then every ten seconds', () => {
-    const pace = new ChangePace();
-    let told = 0;
-    for (let ms = 0; ms < 100_000; ms += 100) if (pace.may('a', monotonicMs(ms))) told += 1;
-    expect(told).toBe(29);
-    expect(pace.may('b', monotonicMs(100_000))).toBe(true);
-  });
-
-  it('of ten thousand locks within a minute are all told', () => {
-    const pace = new ChangePace();
-    const told = Array.from({ length: 10_000 }, (_, each) => pace.may(String(each), monotonicMs(each * 6)));
-    expect(told.every(Boolean)).toBe(true);
-  });
-
-  it('of more locks than can be told apart are bounded in all', () => {
-    const limits = { perLock: { burst: 1, perSecond: 0 }, inAll: { burst: 5, perSecond: 0 }, locksMax: 2 };
-    const pace = new ChangePace(limits);
-    const told = Array.from({ length: 10 }, (_, each) => pace.may(String(each), monotonicMs(0)));
-    expect(told.filter(Boolean)).toHaveLength(5);
   });
 });
