@@ -7,6 +7,11 @@ export function flag(flags: string, description: string): Option {
   return option.env(`LOCKWARDEN_${option.name().toUpperCase().replaceAll('-', '_')}`);
 }
 
+/** Has help and completion name the words that an option takes. The command itself refuses others, so it may take a list of them. */
+export function withWords(option: Option, words: readonly string[]): Option {
+  return option.choices(words).argParser((text: string) => text);
+}
+
 /** A flag that is given without a value, or with `true` or `false`. */
 export function booleanFlag(name: string, description: string): Option {
   return flag(`${name} [boolean]`, description).preset('true').argParser(booleanOf);

@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../clock.ts';
 import { namespaceOf } from '../config.ts';
-import { LockwardenError } from '../errors.ts';
 import { createKubeClient } from '../kube/client.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { findingCodes, type FindingCode } from '../locks-report/findings.ts';
 import { sorted, sortKeys } from '../locks-report/rows.ts';
+import { choiceOf } from './choice.ts';
 import { Look } from './locks-look.ts';
 import { LocksPrinter, type LocksFormat } from './locks-table.ts';
 import { exitCodeFor, tellRest, type LocksIo, type Told } from './locks-told.ts';
@@ -37,8 +37,8 @@ export interface LocksOptions {
  */
 export async function locks(options: LocksOptions, io: LocksIo = processIo()): Promise<number> {
   const { stdout, env } = io;
-  const format = oneOf('--output', options.output, formats);
-  const sortBy = oneOf('--sort-by', options.sortBy, sortKeys);
+  const format = choiceOf('--output', options.output, formats);
+  const sortBy = choiceOf('--sort-by', options.sortBy, sortKeys);
   const failOn = failOnOf(options.failOn);
   const ownNamespace = namespaceOf(options.lockwardenNamespace);
   const config = loadKubeconfig({ file: options.kubeconfig, context: options.context });
@@ -81,19 +81,12 @@ async function once(look: Look, told: Told, { stdout, stderr }: LocksIo): Promis
 
 const formats: readonly LocksFormat[] = ['table', 'wide', 'json', 'yaml', 'name'];
 
-function oneOf<T extends string>(flag: string, value: string, choices: readonly T[]): T {
-  const choice = choices.find((each) => each === value);
-  if (choice !== undefined) return choice;
-  const advice = `give one of ${choices.join(', ')}`;
-  throw new LockwardenError('UsageInvalid', `${flag} does not take \`${value}\`: ${advice}`);
-}
-
 /** `any` is not what nothing judges: of that there is some in every cluster. */
 function failOnOf(text: string | undefined): readonly FindingCode[] {
   if (text === undefined) return [];
   const any = findingCodes.filter((code) => code !== 'unguarded');
   return text.split(',').flatMap((each) => {
-    const code = oneOf('--fail-on', each, ['any', ...findingCodes] as const);
+    const code = choiceOf('--fail-on', each, ['any', ...findingCodes] as const);
     return code === 'any' ? any : [code];
   });
 }

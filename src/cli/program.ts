@@ -3,11 +3,12 @@
  */
 import { Argument, Command, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
+import { findingCodes } from '../locks-report/findings.ts';
 import type { CertsRotateOptions } from './certs-rotate.ts';
 import type { CertsStatusOptions } from './certs-status.ts';
 import { addCompletion, type CompletionActions } from './completion-command.ts';
 import type { ExplainOptions } from './explain.ts';
-import { flag } from './flag.ts';
+import { flag, withWords } from './flag.ts';
 import { addReview, type ReviewActions } from './review-flags.ts';
 import type { LintOptions } from './lint.ts';
 import type { LocksOptions } from './locks.ts';
@@ -154,9 +155,12 @@ function addReplay(program: Command, actions: Actions, hear: (exitCode: number) 
       new Option('--records', 'print the records as lines of a log, for `lockwarden review`').default(false),
     )
     .addOption(
-      new Option(
-        '--fail-on <enforcements>',
-        'end with 3 where one of these is found: Deny, Warn, Audit, separated by commas, or `any`',
+      withWords(
+        new Option(
+          '--fail-on <enforcements>',
+          'end with 3 where one of these is found, several separated by commas',
+        ),
+        ['Deny', 'Warn', 'Audit', 'any'],
       ),
     )
     .addOption(ownNamespace())
@@ -185,9 +189,12 @@ function addLocks(program: Command, actions: Actions, hear: (exitCode: number) =
         .default('name'),
     )
     .addOption(
-      new Option(
-        '--fail-on <findings>',
-        'end with 3 where one of these is found: names, separated by commas, or `any`',
+      withWords(
+        new Option(
+          '--fail-on <findings>',
+          'end with 3 where one of these is found, several separated by commas',
+        ),
+        ['any', ...findingCodes],
       ),
     )
     .addOption(output('table', 'wide', 'json', 'yaml', 'name'))

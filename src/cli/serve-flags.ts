@@ -1,6 +1,6 @@
 /** What `serve` and `start` can be told. */
 import type { Command } from 'commander';
-import { booleanFlag, flag } from './flag.ts';
+import { booleanFlag, flag, withWords } from './flag.ts';
 
 const replicas = 'Replicas (durations such as 15s):';
 const certificates = 'Certificates (durations such as 720h):';
@@ -56,7 +56,14 @@ export function withServeFlags(command: Command): Command {
         'write the ValidatingAdmissionPolicies by which it does; false where you apply those of `lockwarden render`',
       ).default(true),
     )
-    .addOption(flag('--log-level <level>', 'error, warn, info or debug').default('info'))
+    .addOption(
+      withWords(flag('--log-level <level>', 'what is logged: this, and what is worse'), [
+        'error',
+        'warn',
+        'info',
+        'debug',
+      ]).default('info'),
+    )
     .addOption(
       booleanFlag(
         '--leader-elect',

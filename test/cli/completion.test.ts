@@ -148,6 +148,9 @@ describe('completions of the values of flags', () => {
     ['review --live --token-file ', ['files']],
     ['serve --context ', []],
     ['serve --port=', []],
+    ['serve --log-level ', ['error', 'warn', 'info', 'debug']],
+    ['replay --fail-on ', ['Deny', 'Warn', 'Audit', 'any']],
+    ['locks --fail-on ex', ['expired']],
   ])('`%s`: %j', (line, expected) => {
     expect(of(line)).toEqual(expected);
   });
