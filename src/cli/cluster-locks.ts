@@ -8,7 +8,7 @@ import { KubeError } from '../kube/errors.ts';
 import type { JsonObject } from '../kube/json.ts';
 import { listPages } from '../kube/list.ts';
 import type { Logger } from '../kube/ports.ts';
-import { labelsOf, type WatchedObject, type WatchedResource } from '../kube/resource.ts';
+import { labelsOf, within, type WatchedObject, type WatchedResource } from '../kube/resource.ts';
 import { ServerTimeSamples } from '../kube/server-time.ts';
 import { Watch, type WatchSink } from '../kube/watch.ts';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../policy/api.ts';
@@ -227,13 +227,6 @@ class KindWatch {
 
 function leftOut(kind: LockKind, why: string): string {
   return `${plurals[kind]} are left out: ${why}`;
-}
-
-/** The same collection of one namespace. */
-export function within(resource: WatchedResource, namespace: string | null): WatchedResource {
-  if (namespace === null) return resource;
-  const [, api = '', plural = ''] = /^(.*)\/([^/]+)$/.exec(resource.path) ?? [];
-  return { ...resource, path: `${api}/namespaces/${namespace}/${plural}` };
 }
 
 /** The policies of the cluster and the labels of its namespaces, as they are now; and what of them could not be read. */

@@ -5,12 +5,12 @@ import { shardLabels, shardNamed, FactShard } from '../guard/fact-shard.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
 import type { MonotonicClock } from '../kube/ports.ts';
-import type { WatchedObject, WatchedResource } from '../kube/resource.ts';
+import { within, type WatchedObject, type WatchedResource } from '../kube/resource.ts';
 import { Watch } from '../kube/watch.ts';
 import { configurationPath } from '../kube/webhook-configuration.ts';
 import type { LockBook } from '../locks-report/lock-book.ts';
 import { PodBook } from '../locks-report/pods.ts';
-import { listed, silent, within } from './cluster-locks.ts';
+import { listed, silent } from './cluster-locks.ts';
 
 /**
  * Pods that run: what has finished holds no lock, though its object is kept.

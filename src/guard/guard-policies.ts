@@ -7,7 +7,7 @@ import type { Settings } from '../core/settings.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Logger, MonotonicClock } from '../kube/ports.ts';
 import type { ConfigurationOptions } from '../kube/webhook-configuration.ts';
-import { callClasses, unnamedNotLocks } from '../policy/classes.ts';
+import { callClasses, unguardedBy, unnamedNotLocks } from '../policy/classes.ts';
 import type { Effective } from '../policy/effective.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { protectionOf } from '../switch/protection.ts';
@@ -93,6 +93,11 @@ export class GuardPolicies {
   /** The same, and which policies it comes from. */
   effectiveFor(lock: LockRef): Effective | null {
     return this.#store.effectiveFor(lock);
+  }
+
+  /** Whether any lock in `namespace` may be judged. */
+  judges(namespace: string): boolean {
+    return !unguardedBy(this.#store, this.#options.ownNamespace).includes(namespace);
   }
 
   /** How the API server is to call. `renewals` is for namespaces of which no policy says anything. */

@@ -5,7 +5,7 @@
 import { LockMemories } from '../admission/lock-memories.ts';
 import type { Clock } from '../clock.ts';
 import { reviewPath, type ServeConfig } from '../config.ts';
-import type { LockKind, LockRef } from '../core/lock.ts';
+import type { LockRef } from '../core/lock.ts';
 import { serverMs } from '../core/time.ts';
 import { messageOf } from '../errors.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
@@ -15,7 +15,6 @@ import type { JsonObject } from '../kube/json.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { timerSleep } from '../kube/ports.ts';
 import { ServerTimeSamples } from '../kube/server-time.ts';
-import type { Watch } from '../kube/watch.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
 import type { ReadApi } from '../read-api/read-api.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -38,7 +37,8 @@ import { guardReadApi } from './guard-read-api.ts';
 import { guardReplica } from './guard-replica.ts';
 import { guardSwitch } from './guard-switch.ts';
 import { LockTally } from './lock-tally.ts';
-import { lockWatch } from './lock-watch.ts';
+import { nodeNamespace } from './lock-watch.ts';
+import { lockKinds, LockWatches } from './lock-watches.ts';
 import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
 import { GuardReviews } from './reviews.ts';
@@ -57,7 +57,6 @@ export interface GuardPorts {
 
 /** As it is called in the line of readiness. */
 const sharedFactsKind = 'SharedFacts';
-const lockKinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
 /** LIMIT: gauges are scraped every fifteen seconds or so. */
 const tickMs = 5_000;
 /** LIMIT: a service stops sending new connections to a pod within seconds of its becoming unready. */
@@ -91,7 +90,7 @@ export class Guard {
   readonly #recent = new RecentRejections();
   /** Null: nobody is told anything. */
   readonly #readApi: ReadApi | null;
-  readonly #watches: ReadonlyMap<LockKind, Watch>;
+  readonly #watches: LockWatches;
   readonly #policies: GuardPolicies;
   /** Null: others write what stands in for lockwarden. */
   readonly #switch: SwitchKeeper | null;
@@ -186,7 +185,7 @@ export class Guard {
       this.#lookAtCaches();
     }, usefulPatienceMs).unref();
     this.#serverTime.start();
-    for (const watch of this.#watches.values()) watch.start();
+    this.#watches.start();
     this.#policies.start();
     this.#replica.start();
     this.#sharedFacts.start();
@@ -251,7 +250,7 @@ export class Guard {
       this.#serverTime.stop(),
       this.#policies.stop(),
       this.#sharedFacts.stop(),
-      ...[...this.#watches.values()].map((watch) => watch.stop()),
+      this.#watches.stop(),
     ]);
   }
 
@@ -409,20 +408,18 @@ export class Guard {
     });
   }
 
-  #createWatches(): ReadonlyMap<LockKind, Watch> {
+  #createWatches(): LockWatches {
     const { clock, log } = this.#ports;
-    const create = (kind: LockKind): Watch =>
-      lockWatch(kind, {
-        client: this.#client,
-        memories: this.#memories,
-        metrics: this.#metrics.watch,
-        clock,
-        logger: log,
-        onSynced: () => {
-          this.#synced(kind);
-        },
-      });
-    return new Map(lockKinds.map((kind) => [kind, create(kind)]));
+    return new LockWatches({
+      client: this.#client,
+      memories: this.#memories,
+      metrics: this.#metrics.watch,
+      clock,
+      logger: log,
+      onSynced: (kind) => {
+        this.#synced(kind);
+      },
+    });
   }
 
   #createTally(): LockTally {
@@ -471,6 +468,7 @@ export class Guard {
         this.#synced(kind);
       },
       onChange: () => {
+        if (this.#policies.judges(nodeNamespace)) this.#watches.includeNodes();
         this.#replica.reconsider();
       },
     });
@@ -558,8 +556,7 @@ export class Guard {
     const serverNow = this.#memories.serverTimeAt(now);
     if (serverNow === null) return;
     this.#metrics.serverClockWidthSeconds.set((serverNow.max - serverNow.min) / 1000);
-    for (const [kind, watch] of this.#watches)
-      this.#metrics.locks.tracked.set({ kind }, watch.status().tracked);
+    for (const kind of lockKinds) this.#metrics.locks.tracked.set({ kind }, this.#watches.tracked(kind));
   }
 }
 

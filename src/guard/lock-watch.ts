@@ -1,5 +1,5 @@
 /**
- * What the API server has stored, told to the memories: one watch for each kind of lock.
+ * What the API server has stored, told to the memories: one watch for each kind of lock, and one for the Leases of nodes.
  *
  * ConfigMaps and Endpoints are watched as metadata only, and dropped as they are parsed unless they carry the lock
  * annotation: their data never reaches this process.
@@ -8,7 +8,7 @@ import type { LockMemories } from '../admission/lock-memories.ts';
 import type { LockKind, LockRef } from '../core/lock.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Logger, MonotonicClock } from '../kube/ports.ts';
-import type { WatchedResource } from '../kube/resource.ts';
+import { within, type WatchedResource } from '../kube/resource.ts';
 import { Watch, type WatchSink } from '../kube/watch.ts';
 import { carriesRecord } from '../locks/annotation.ts';
 import { readLock } from '../locks/registry.ts';
@@ -32,22 +32,36 @@ export const lockResources: Readonly<Record<LockKind, WatchedResource>> = {
   Endpoints: { path: '/api/v1/endpoints', metadataOnly: true, passes: carriesRecord },
 };
 
-/** Watches all locks of one kind; `start()` it. */
-export function lockWatch(kind: LockKind, options: LockWatchOptions): Watch {
+/**
+ * Where each node has a Lease by which it tells every ten seconds that it is alive. They elect nobody, and in a large cluster no other
+ * object is written as often: it is not judged, and so not watched, unless a policy names it.
+ * SOURCE: https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
+ */
+export const nodeNamespace = 'kube-node-lease';
+
+/** What one watch shows, as logs and metrics call it: the locks of one kind, or the Leases of nodes. */
+export type LockWatchName = LockKind | 'NodeLease';
+
+const watched: Readonly<Record<LockWatchName, WatchedResource>> = {
+  ...lockResources,
+  Lease: { ...lockResources.Lease, fieldSelector: `metadata.namespace!=${nodeNamespace}` },
+  NodeLease: within(lockResources.Lease, nodeNamespace),
+};
+
+/** Watches the locks that go by `name`; `start()` it. */
+export function lockWatch(name: LockWatchName, options: LockWatchOptions): Watch {
   const { client, clock } = options;
-  const logger = withKind(options.logger, kind);
-  const watch = new Watch(client, lockResources[kind], lockSink(kind, { ...options, logger }), {
-    clock,
-    logger,
-  });
-  options.metrics.follow(kind, () => watch.status().lastEventAt);
+  const logger = withKind(options.logger, name);
+  const watch = new Watch(client, watched[name], lockSink(name, { ...options, logger }), { clock, logger });
+  options.metrics.follow(name, () => watch.status().lastEventAt);
   return watch;
 }
 
 function lockSink(
-  kind: LockKind,
+  watchName: LockWatchName,
   { memories, metrics, clock, logger, onSynced }: LockWatchOptions,
 ): WatchSink {
+  const kind = watchName === 'NodeLease' ? 'Lease' : watchName;
   const refOf = ({ namespace, name }: { namespace: string; name: string }): LockRef => ({
     kind,
     namespace,
@@ -62,7 +76,7 @@ function lockSink(
       for (const object of objects) store(object, false);
     },
     synced: () => {
-      memories.listed(kind);
+      if (watchName !== 'NodeLease') memories.listed(kind);
       onSynced();
     },
     added: (object) => {
@@ -78,18 +92,18 @@ function lockSink(
       memories.deleted(refOf(object), null, clock.monotonicMs());
     },
     connected: () => {
-      metrics.connected.set({ kind }, 1);
-      if (connectedBefore) metrics.restarts.inc({ kind });
+      metrics.connected.set({ kind: watchName }, 1);
+      if (connectedBefore) metrics.restarts.inc({ kind: watchName });
       connectedBefore = true;
     },
     disconnected: (error, retryInMs) => {
-      metrics.connected.set({ kind }, 0);
+      metrics.connected.set({ kind: watchName }, 0);
       logger.warn({ reason: error.message, retryInMs }, 'watch on locks interrupted');
     },
   };
 }
 
-function withKind(logger: Logger, lockKind: LockKind): Logger {
+function withKind(logger: Logger, lockKind: LockWatchName): Logger {
   return {
     info: (fields, message) => {
       logger.info({ ...fields, lockKind }, message);

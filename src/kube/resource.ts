@@ -18,6 +18,13 @@ export interface WatchedResource {
   readonly passes?: (object: JsonObject) => boolean;
 }
 
+/** The same collection of one namespace; null: as it is. */
+export function within(resource: WatchedResource, namespace: string | null): WatchedResource {
+  if (namespace === null) return resource;
+  const [, api = '', plural = ''] = /^(.*)\/([^/]+)$/.exec(resource.path) ?? [];
+  return { ...resource, path: `${api}/namespaces/${namespace}/${plural}` };
+}
+
 /** The labels of an object; none where it has none. */
 export function labelsOf(object: unknown): Readonly<Record<string, string>> {
   const labels = objectAt(objectAt(object, 'metadata'), 'labels');

@@ -27,8 +27,6 @@ export function callClasses(
   kinds: readonly LockKind[],
   ownNamespace: string,
 ): CallClasses {
-  const named = unguardedNamespaces.filter((namespace) => isNamed(store, namespace));
-  const unguarded = [...unguardedNamespaces.filter((each) => !named.includes(each)), ownNamespace];
   const classes = new Map<string, CallClass & { readonly namespaces: string[] }>();
   for (const namespace of [...store.namespaces].sort()) {
     if (namespace === ownNamespace || unguardedNamespaces.includes(namespace)) continue;
@@ -40,7 +38,12 @@ export function callClasses(
     classes.set(key, known);
   }
   const special = [...classes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each);
-  return { unguarded: unguarded.sort(), special };
+  return { unguarded: unguardedBy(store, ownNamespace), special };
+}
+
+/** The namespaces of which nothing is judged, sorted: those that no policy names, and lockwarden's own. */
+export function unguardedBy(store: PolicyStore, ownNamespace: string): readonly string[] {
+  return [...unguardedNamespaces.filter((each) => !isNamed(store, each)), ownNamespace].sort();
 }
 
 /** The known non-locks that no policy names. */

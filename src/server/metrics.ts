@@ -4,7 +4,6 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Clock } from '../clock.ts';
-import type { LockKind } from '../core/lock.ts';
 import type { MonotonicMs } from '../core/time.ts';
 import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
 import { createLockMetrics, type LockMetrics } from './lock-metrics.ts';
@@ -30,7 +29,7 @@ export interface WatchMetrics {
   readonly connected: Gauge<'kind'>;
   readonly restarts: Counter<'kind'>;
   /** Says where to look up, at each scrape, when the watch on `kind` last delivered something (null: never yet). */
-  follow(kind: LockKind, lastEventAt: () => MonotonicMs | null): void;
+  follow(kind: string, lastEventAt: () => MonotonicMs | null): void;
 }
 
 /** What the canary tells. */
@@ -226,7 +225,7 @@ function createUnjudged(registry: Registry): Counter<'cause'> {
 
 function createWatchMetrics(registry: Registry, clock: Clock): WatchMetrics {
   const registers = [registry];
-  const lastEvents = new Map<LockKind, () => MonotonicMs | null>();
+  const lastEvents = new Map<string, () => MonotonicMs | null>();
   const age = new Gauge({
     name: 'lockwarden_watch_last_event_age_seconds',
     help: 'Time since the watch last delivered anything, bookmarks included, by kind of lock.',

@@ -343,6 +343,25 @@ describe('the webhook configuration', () => {
   });
 });
 
+describe('the Leases of nodes', () => {
+  it('are judged, and counted, once a ClusterLockPolicy names their namespace', async () => {
+    const lock = ground.trial('node-1', { plural: 'leases', namespace: 'kube-node-lease' });
+    await accepted(clientGo(ground.admin).create(lock, { holder: 'node-1', durationS: 60 }));
+    await put(cluster('nodes'), { match: { namespaces: ['kube-node-lease'] }, enforcement: 'Deny' });
+    await status(cluster('nodes'), ({ locksMatched }) => {
+      expect(locksMatched).toBe(1);
+    });
+    const theft = await ground.admin.patch(
+      lock,
+      'merge',
+      { spec: { holderIdentity: 'b' } },
+      { dryRun: true },
+    );
+    expect(messageOf(theft)).toContain('clusterlockpolicy/nodes]');
+    await remove(cluster('nodes'));
+  });
+});
+
 describe('a floor', () => {
   it('holds against the policy of a namespace', async () => {
     const lock = await held();

@@ -1,9 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 
+import { LockMemories } from '../../src/admission/lock-memories.ts';
 import { systemClock } from '../../src/clock.ts';
+import { nodeNamespace } from '../../src/guard/lock-watch.ts';
+import { LockWatches } from '../../src/guard/lock-watches.ts';
 import { createKubeClient, type KubeClient, type KubeStream } from '../../src/kube/client.ts';
 import { KubeError } from '../../src/kube/errors.ts';
 import { isObject, objectAt, stringAt, type JsonObject } from '../../src/kube/json.ts';
@@ -11,6 +14,7 @@ import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import type { WatchedObject, WatchedResource } from '../../src/kube/resource.ts';
 import { Watch } from '../../src/kube/watch.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
+import { createMetrics } from '../../src/server/metrics.ts';
 import { failureOf, leaderAnnotation, microTime, Namespace, withRecord } from '../kube/support/cluster.ts';
 import { RecordingLogger, RecordingSink } from '../kube/support/recorder.ts';
 
@@ -144,6 +148,57 @@ describe('leases', () => {
     expect(sink.lines.filter((line) => !line.startsWith('listed'))).toEqual(['synced', 'connected']);
     expect(sink.lines.filter((line) => line.startsWith('listed'))).toHaveLength(510);
     expect(watch?.status().tracked).toBe(510);
+  });
+});
+
+describe('the Leases of nodes', () => {
+  const nodes = (): Namespace => new Namespace(client, nodeNamespace);
+  const memories = new LockMemories();
+  const known = (namespace: string): readonly string[] =>
+    [...memories.locks()].filter((lock) => lock.namespace === namespace).map(({ name }) => name);
+  let watches: LockWatches;
+
+  beforeAll(async () => {
+    const clock = systemClock();
+    const { watch: metrics } = createMetrics(clock, { processMetrics: false });
+    const listed = Promise.withResolvers<undefined>();
+    watches = new LockWatches({
+      ...{ client, memories, metrics, clock, logger: new RecordingLogger() },
+      onSynced: (kind) => {
+        if (kind === 'Lease') listed.resolve(undefined);
+      },
+    });
+    // NB: the API server makes this namespace itself, a moment after it has started.
+    await vi.waitFor(() => nodes().post('leases', 'node-1', { spec: { holderIdentity: 'node-1' } }), 10_000);
+    await ns.post('leases', 'before', { spec: { holderIdentity: 'a' } });
+    watches.start();
+    await listed.promise;
+  });
+  afterAll(async () => {
+    await watches.stop();
+    await nodes().deleteCollection('leases');
+  });
+
+  test('are neither listed nor watched, and all others are', async () => {
+    await nodes().post('leases', 'node-2', { spec: { holderIdentity: 'node-2' } });
+    await ns.post('leases', 'lock', { spec: { holderIdentity: 'a' } });
+    await vi.waitFor(() => {
+      expect(known(ns.name)).toEqual(['before', 'lock']);
+    });
+    expect(known(nodeNamespace)).toEqual([]);
+  });
+
+  test('are both once they are asked for', async () => {
+    watches.includeNodes();
+    await vi.waitFor(() => {
+      expect(known(nodeNamespace)).toEqual(['node-1', 'node-2']);
+    }, 10_000);
+    await nodes().post('leases', 'node-3', { spec: { holderIdentity: 'node-3' } });
+    await nodes().delete('leases', 'node-2');
+    await vi.waitFor(() => {
+      expect(known(nodeNamespace)).toEqual(['node-1', 'node-3']);
+    });
+    expect(watches.tracked('Lease')).toBe([...memories.locks()].length);
   });
 });
 

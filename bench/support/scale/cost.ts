@@ -57,8 +57,6 @@ export const largeCluster: Cluster = { nodes: 5_000, locks: 100_000, replicas: 2
 
 /** SOURCE: `locksMax` of src/admission/lock-memories.ts: beyond it the lock that has been quiet for longest is forgotten. */
 const rememberedMax = 100_000;
-/** SOURCE: https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats */
-const nodeRenewalSeconds = 10;
 /** The retry period of client-go's electors, of kubelets, and one for elections that need not be quick. */
 const lockRenewalSeconds = [2, 10, 60] as const;
 /** SOURCE: `tickMs` of src/guard/guard.ts: how often statuses of policies are brought up to date. */
@@ -71,8 +69,7 @@ const heapFullMax = 0.75;
 const stepMiB = 256;
 
 export function clusterCost(figures: Figures, cluster: Cluster, limitMiB = memoryLimitMiB()): ClusterCost {
-  const { nodes, locks } = cluster;
-  const watched = nodes + locks;
+  const watched = cluster.locks;
   const remembered = Math.min(watched, rememberedMax);
   const at = ({ base, slope }: Line, count: number): number => base + slope * count;
   const [heapMiB, residentMiB] = [at(figures.heapMiB, remembered), at(figures.residentMiB, remembered)];
@@ -87,7 +84,7 @@ export function clusterCost(figures: Figures, cluster: Cluster, limitMiB = memor
     listedMiB: at(figures.listedKiB, watched) / 1_024,
     countProcessors: (figures.countProcessorMs * remembered) / 1_000 / countEverySeconds,
     rates: lockRenewalSeconds.map((renewedEverySeconds) => {
-      const eventsPerSecond = nodes / nodeRenewalSeconds + locks / renewedEverySeconds;
+      const eventsPerSecond = watched / renewedEverySeconds;
       return {
         ...{ renewedEverySeconds, eventsPerSecond },
         processors: (figures.eventProcessorMs * eventsPerSecond) / 1_000,
@@ -99,8 +96,8 @@ export function clusterCost(figures: Figures, cluster: Cluster, limitMiB = memor
 
 const assumptions: readonly string[] = [
   'growth is linear beyond what was measured',
-  'each replica watches every Lease of the cluster, those of the nodes in kube-node-lease among them: the watch has no selector',
-  `nodes renew theirs every ${String(nodeRenewalSeconds)} s, and all locks are held and renewed`,
+  'each replica watches every Lease of the cluster but those of the nodes in kube-node-lease, which no policy names',
+  'all locks are held and renewed',
   'all locks are Leases with the record and the managed fields of one elector',
   'counting grows in proportion',
   'beyond 100,000 locks the quietest are forgotten, so memory grows no further',
