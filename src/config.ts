@@ -8,7 +8,7 @@ import { defaultLifetimes, lifetimesProblem, type Lifetimes } from './certs/life
 import { jitterFactor } from './election/timing.ts';
 import { LockwardenError } from './errors.ts';
 import { durationMs } from './policy/duration.ts';
-import type { LogLevel } from './review/logger.ts';
+import { logLevels, type LogLevel } from './review/log-level.ts';
 
 /** When a leader is replaced. Milliseconds, with the meaning that client-go gives them. */
 export interface ElectionConfig {
@@ -259,8 +259,9 @@ function webhookUrlOf(value: string): URL {
 }
 
 function logLevelOf(value: string): LogLevel {
-  if (value === 'error' || value === 'warn' || value === 'info' || value === 'debug') return value;
-  throw invalid('--log-level', value, 'give one of error, warn, info, debug');
+  const level = logLevels.find((each) => each === value);
+  if (level !== undefined) return level;
+  throw invalid('--log-level', value, `give one of ${logLevels.join(', ')}`);
 }
 
 function invalid(flag: string, value: string, advice: string): LockwardenError {

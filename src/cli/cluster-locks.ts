@@ -1,5 +1,5 @@
 /** A cluster's locks and policies, told to whoever looks at them: once, or for as long as it is wanted. Nothing is written to the cluster. */
-import type { LockKind, LockRef } from '../core/lock.ts';
+import { lockKinds, type LockKind, type LockRef } from '../core/lock.ts';
 import { serverMs, type MonotonicMs, type ServerMs } from '../core/time.ts';
 import type { Clock } from '../clock.ts';
 import { lockResources } from '../guard/lock-watch.ts';
@@ -54,8 +54,6 @@ export interface LocksSeen {
   /** What could not be looked at, or was missed, in sentences. */
   readonly limits: readonly string[];
 }
-
-const lockKinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
 
 /**
  * Watches until it is enough.

@@ -3,6 +3,7 @@
  */
 import { Argument, Command, Option } from 'commander';
 import type { ServeOptions } from '../config.ts';
+import { enforcements } from '../core/reasons.ts';
 import { findingCodes } from '../locks-report/findings.ts';
 import type { CertsRotateOptions } from './certs-rotate.ts';
 import type { CertsStatusOptions } from './certs-status.ts';
@@ -160,7 +161,7 @@ function addReplay(program: Command, actions: Actions, hear: (exitCode: number) 
           '--fail-on <enforcements>',
           'end with 3 where one of these is found, several separated by commas',
         ),
-        ['Deny', 'Warn', 'Audit', 'any'],
+        [...enforcements, 'any'],
       ),
     )
     .addOption(ownNamespace())

@@ -4,7 +4,7 @@
  */
 import { text } from 'node:stream/consumers';
 import { namespaceOf } from '../config.ts';
-import type { Enforcement } from '../core/reasons.ts';
+import { enforcements, type Enforcement } from '../core/reasons.ts';
 import { LockwardenError } from '../errors.ts';
 import type { PolicyStore } from '../policy/store.ts';
 import type { ReadCounts } from '../replay/audit-reader.ts';
@@ -133,8 +133,6 @@ function unusable(names: readonly string[], why: string): LockwardenError {
   const shown = names.map((name) => `\`${name}\``).join(', ');
   return new LockwardenError('StorageFailed', `the audit log ${shown} cannot be used: ${why}`);
 }
-
-const enforcements: readonly Enforcement[] = ['Deny', 'Warn', 'Audit'];
 
 function failOnOf(given: string | undefined): readonly Enforcement[] {
   if (given === undefined) return [];

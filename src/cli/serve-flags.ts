@@ -1,5 +1,6 @@
 /** What `serve` and `start` can be told. */
 import type { Command } from 'commander';
+import { logLevels } from '../review/log-level.ts';
 import { booleanFlag, flag, withWords } from './flag.ts';
 
 const replicas = 'Replicas (durations such as 15s):';
@@ -57,12 +58,9 @@ export function withServeFlags(command: Command): Command {
       ).default(true),
     )
     .addOption(
-      withWords(flag('--log-level <level>', 'what is logged: this, and what is worse'), [
-        'error',
-        'warn',
+      withWords(flag('--log-level <level>', 'what is logged: this, and what is worse'), logLevels).default(
         'info',
-        'debug',
-      ]).default('info'),
+      ),
     )
     .addOption(
       booleanFlag(

@@ -5,7 +5,10 @@
 import type { ServerMs } from './time.ts';
 
 /** The kinds of object that clients elect on. */
-export type LockKind = 'Lease' | 'ConfigMap' | 'Endpoints';
+export const lockKinds = ['Lease', 'ConfigMap', 'Endpoints'] as const;
+
+/** One of them. */
+export type LockKind = (typeof lockKinds)[number];
 
 /** Which lock. The three fields together identify it for as long as its object lives. */
 export interface LockRef {

@@ -6,7 +6,10 @@
 export type Reason = keyof typeof reasons;
 
 /** What a violation causes: refuse the write, let it pass with a warning to the client, or only record it. */
-export type Enforcement = 'Deny' | 'Warn' | 'Audit';
+export const enforcements = ['Deny', 'Warn', 'Audit'] as const;
+
+/** One of them. */
+export type Enforcement = (typeof enforcements)[number];
 
 /** How much an enforcement does, to be compared. */
 export const severity: Readonly<Record<Enforcement, number>> = { Deny: 2, Warn: 1, Audit: 0 };

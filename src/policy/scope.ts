@@ -1,5 +1,5 @@
 /** Which locks a policy speaks of, and how narrowly. */
-import type { LockKind } from '../core/lock.ts';
+import { lockKinds, type LockKind } from '../core/lock.ts';
 import type { ClusterLockPolicySpec } from './api.ts';
 import { narrownessOf, patternOf } from './pattern.ts';
 import type { PolicyRef } from './policy-ref.ts';
@@ -41,8 +41,6 @@ export function scopeOf({ match = {} }: ClusterLockPolicySpec, ref: PolicyRef): 
     },
   };
 }
-
-const lockKinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
 
 function onlyNamespace(own: string): Scope['namespace'] {
   return (name) => (name === own ? { narrowness: 0, exact: true } : null);

@@ -4,11 +4,9 @@
  */
 import { pino, stdTimeFunctions, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import type { LogLevel } from './log-level.ts';
 import { changeMessage } from './record.ts';
 import { LineSink } from './sink.ts';
-
-/** Levels of the log, from the least to the most. */
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /** What the rest of the program sees of the log: fields first, then a constant message. */
 export type Log = Pick<Logger, LogLevel>;
