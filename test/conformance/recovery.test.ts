@@ -858,6 +858,7 @@ describe('certificates that live for seconds', () => {
       const now = microTime();
       const spec = { holderIdentity: 'steady', leaseDurationSeconds: 15, acquireTime: now, renewTime: now };
       await locks.post('leases', 'steady', { spec });
+      await untilClosed(closed);
       await killAll();
       const load = new Load(client, open, { workers: 2, pauseMs: 20 });
       onTestFinished(() => load.stop());
