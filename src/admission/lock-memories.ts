@@ -33,6 +33,8 @@ const strangerMs = 60_000;
 /** What the memories can be given. */
 export interface LockMemoriesOptions {
   readonly locksMax?: number;
+  /** Which locks are listed apart from the others of their kind, and perhaps never. */
+  readonly isApart?: (lock: LockRef) => boolean;
   /** Told when something that was judged here has come about: all of the kind that is known of the lock. */
   readonly onFacts?: (lock: LockRef, facts: LockFacts) => void;
   /** Told what was known of a lock and what is known now, whenever that changes; null: nothing. Must be quick: each renewal comes by. */
@@ -51,7 +53,9 @@ export class LockMemories {
   readonly #locksMax: number;
   readonly #onFacts: (lock: LockRef, facts: LockFacts) => void;
   readonly #onShown: (lock: LockRef, before: Stored | null, after: Stored | null) => void;
+  readonly #isApart: (lock: LockRef) => boolean;
   readonly #listed = new Set<LockKind>();
+  #isApartListed = false;
   /** Locks that were forgotten for want of room, and of which nothing has been seen since: they may well exist. */
   readonly #forgotten = new Set<string>();
   /** Key of what is at the end already, where that is known. */
@@ -60,6 +64,7 @@ export class LockMemories {
 
   constructor(options: LockMemoriesOptions = {}) {
     this.#locksMax = options.locksMax ?? locksMax;
+    this.#isApart = options.isApart ?? ((): boolean => false);
     this.#onFacts = options.onFacts ?? ((): void => undefined);
     this.#onShown = options.onShown ?? ((): void => undefined);
   }
@@ -83,7 +88,7 @@ export class LockMemories {
     return { state: stored.state, observation: observationOf(stored, at, this.#clock.steppedAt) };
   }
 
-  /** Every lock of a kind as it is stored, as far as is known; null until all of them have been shown. */
+  /** Every lock of a kind as it is stored, as far as is known; null until all of them have been shown, but for those that are listed apart. */
   states(kind: LockKind): readonly (readonly [LockRef, LockState])[] | null {
     if (!this.#listed.has(kind)) return null;
     return [...this.#memories].flatMap(([key, { stored }]) => {
@@ -128,15 +133,21 @@ export class LockMemories {
     this.#change(lock, (memory) => afterFacts(memory, facts, at));
   }
 
-  /** All locks of a kind that exist have been shown. */
+  /** All locks of a kind that exist have been shown, but for those that are listed apart. */
   listed(kind: LockKind): void {
     this.#listed.add(kind);
+  }
+
+  /** All locks that are listed apart have been shown. */
+  listedApart(): void {
+    this.#isApartListed = true;
   }
 
   /** Whether a lock is known not to exist. One that had to be forgotten is not. */
   isGone(lock: LockRef): boolean {
     const key = describeLock(lock);
-    if (!this.#listed.has(lock.kind) || this.#forgotten.has(key)) return false;
+    const isListed = this.#isApart(lock) ? this.#isApartListed : this.#listed.has(lock.kind);
+    if (!isListed || this.#forgotten.has(key)) return false;
     return (this.#memories.get(key)?.stored ?? null) === null;
   }
 

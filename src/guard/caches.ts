@@ -25,6 +25,11 @@ export class Caches {
     this.#useful = new Set(options.useful);
   }
 
+  /** Something more is useful. It is waited for only where the rest still is. */
+  alsoUseful(name: string): void {
+    this.#useful.add(name);
+  }
+
   /** What is only useful has been waited for long enough: `usefulPatienceMs`. */
   waited(): void {
     this.#hasWaited = true;

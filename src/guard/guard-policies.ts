@@ -7,7 +7,8 @@ import type { Settings } from '../core/settings.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Logger, MonotonicClock } from '../kube/ports.ts';
 import type { ConfigurationOptions } from '../kube/webhook-configuration.ts';
-import { callClasses, unguardedBy, unnamedNotLocks } from '../policy/classes.ts';
+import { nodeNamespace } from '../policy/built-in.ts';
+import { callClasses, namesLeasesOf, unnamedNotLocks } from '../policy/classes.ts';
 import type { Effective } from '../policy/effective.ts';
 import { PolicyStore } from '../policy/store.ts';
 import { protectionOf } from '../switch/protection.ts';
@@ -95,9 +96,9 @@ export class GuardPolicies {
     return this.#store.effectiveFor(lock);
   }
 
-  /** Whether any lock in `namespace` may be judged. */
-  judges(namespace: string): boolean {
-    return !unguardedBy(this.#store, this.#options.ownNamespace).includes(namespace);
+  /** Whether any Lease of a node may be judged. */
+  get namesNodes(): boolean {
+    return namesLeasesOf(this.#store, nodeNamespace);
   }
 
   /** How the API server is to call. `renewals` is for namespaces of which no policy says anything. */

@@ -5,7 +5,7 @@
 import { LockMemories } from '../admission/lock-memories.ts';
 import type { Clock } from '../clock.ts';
 import { reviewPath, type ServeConfig } from '../config.ts';
-import type { LockRef } from '../core/lock.ts';
+import { lockKinds, type LockRef } from '../core/lock.ts';
 import { serverMs } from '../core/time.ts';
 import { messageOf } from '../errors.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
@@ -16,6 +16,7 @@ import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { timerSleep } from '../kube/ports.ts';
 import { ServerTimeSamples } from '../kube/server-time.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
+import { nodeNamespace } from '../policy/built-in.ts';
 import type { ReadApi } from '../read-api/read-api.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { Log } from '../review/logger.ts';
@@ -37,8 +38,7 @@ import { guardReadApi } from './guard-read-api.ts';
 import { guardReplica } from './guard-replica.ts';
 import { guardSwitch } from './guard-switch.ts';
 import { LockTally } from './lock-tally.ts';
-import { nodeNamespace } from './lock-watch.ts';
-import { lockKinds, LockWatches } from './lock-watches.ts';
+import { LockWatches } from './lock-watches.ts';
 import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
 import { GuardReviews } from './reviews.ts';
@@ -75,6 +75,7 @@ export class Guard {
   readonly #ports: GuardPorts;
   readonly #client: KubeClient;
   readonly #memories = new LockMemories({
+    isApart: ({ kind, namespace }) => kind === 'Lease' && namespace === nodeNamespace,
     onFacts: (lock, facts) => {
       this.#sharedFacts.publish(lock, facts);
     },
@@ -465,13 +466,21 @@ export class Guard {
       // What others write is taken to be there.
       standsIn: () => this.#config.standIn && (this.#switch?.standsIn ?? true),
       onSynced: (kind) => {
+        // Before the caches are: what a policy names is waited for, too.
+        this.#includeNodes();
         this.#synced(kind);
       },
       onChange: () => {
-        if (this.#policies.judges(nodeNamespace)) this.#watches.includeNodes();
+        this.#includeNodes();
         this.#replica.reconsider();
       },
     });
+  }
+
+  /** The Leases of nodes are watched once a policy names them. */
+  #includeNodes(): void {
+    if (!this.#policies.namesNodes) return;
+    if (this.#watches.includeNodes()) this.#caches.alsoUseful('NodeLease');
   }
 
   #synced(kind: string): void {

@@ -12,6 +12,7 @@ import { within, type WatchedResource } from '../kube/resource.ts';
 import { Watch, type WatchSink } from '../kube/watch.ts';
 import { carriesRecord } from '../locks/annotation.ts';
 import { readLock } from '../locks/registry.ts';
+import { nodeNamespace } from '../policy/built-in.ts';
 import type { WatchMetrics } from '../server/metrics.ts';
 
 /** What a watch on locks needs. */
@@ -32,14 +33,7 @@ export const lockResources: Readonly<Record<LockKind, WatchedResource>> = {
   Endpoints: { path: '/api/v1/endpoints', metadataOnly: true, passes: carriesRecord },
 };
 
-/**
- * Where each node has a Lease by which it tells every ten seconds that it is alive. They elect nobody, and in a large cluster no other
- * object is written as often: it is not judged, and so not watched, unless a policy names it.
- * SOURCE: https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
- */
-export const nodeNamespace = 'kube-node-lease';
-
-/** What one watch shows, as logs and metrics call it: the locks of one kind, or the Leases of nodes. */
+/** What one watch shows, as logs and metrics call it: the locks of one kind, or the Leases of nodes, which are watched only where a policy names them. */
 export type LockWatchName = LockKind | 'NodeLease';
 
 const watched: Readonly<Record<LockWatchName, WatchedResource>> = {
@@ -76,7 +70,8 @@ function lockSink(
       for (const object of objects) store(object, false);
     },
     synced: () => {
-      if (watchName !== 'NodeLease') memories.listed(kind);
+      if (watchName === 'NodeLease') memories.listedApart();
+      else memories.listed(kind);
       onSynced();
     },
     added: (object) => {

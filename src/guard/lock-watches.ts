@@ -1,16 +1,13 @@
 /** All watches on locks of one guard. */
-import type { LockKind } from '../core/lock.ts';
+import { lockKinds, type LockKind } from '../core/lock.ts';
 import type { Watch } from '../kube/watch.ts';
-import { lockWatch, type LockWatchOptions } from './lock-watch.ts';
+import { lockWatch, type LockWatchName, type LockWatchOptions } from './lock-watch.ts';
 
 /** What the watches need. */
 export interface LockWatchesOptions extends Omit<LockWatchOptions, 'onSynced'> {
-  /** Called once for each kind, when every lock of it that exists is known. */
-  readonly onSynced: (kind: LockKind) => void;
+  /** Called once for each watch, when every lock that exists of what it shows is known. */
+  readonly onSynced: (name: LockWatchName) => void;
 }
-
-/** The kinds of lock. */
-export const lockKinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
 
 /** One watch for each kind, and one for the Leases of nodes once a policy asks for those. */
 export class LockWatches {
@@ -21,14 +18,7 @@ export class LockWatches {
 
   constructor(options: LockWatchesOptions) {
     this.#options = options;
-    const watchOf = (kind: LockKind): Watch =>
-      lockWatch(kind, {
-        ...options,
-        onSynced: () => {
-          options.onSynced(kind);
-        },
-      });
-    this.#byKind = new Map(lockKinds.map((kind) => [kind, watchOf(kind)]));
+    this.#byKind = new Map(lockKinds.map((kind) => [kind, this.#create(kind)]));
   }
 
   start(): void {
@@ -36,13 +26,14 @@ export class LockWatches {
   }
 
   /**
-   * Has the Leases of nodes watched as well, from now on and for good: a policy that names them may come and go. Until they are listed they
-   * are judged by their stamps alone. May be repeated.
+   * Has the Leases of nodes watched as well, from now on and for good: a policy that names them may come and go. May be repeated;
+   * returns whether it has begun with this call.
    */
-  includeNodes(): void {
-    if (this.#nodes !== null || this.#isOver) return;
-    this.#nodes = lockWatch('NodeLease', { ...this.#options, onSynced: () => undefined });
+  includeNodes(): boolean {
+    if (this.#nodes !== null || this.#isOver) return false;
+    this.#nodes = this.#create('NodeLease');
     this.#nodes.start();
+    return true;
   }
 
   /** Ends; resolves when the memories are told nothing any more. */
@@ -56,5 +47,14 @@ export class LockWatches {
   tracked(kind: LockKind): number {
     const nodes = kind === 'Lease' ? (this.#nodes?.status().tracked ?? 0) : 0;
     return (this.#byKind.get(kind)?.status().tracked ?? 0) + nodes;
+  }
+
+  #create(name: LockWatchName): Watch {
+    return lockWatch(name, {
+      ...this.#options,
+      onSynced: () => {
+        this.#options.onSynced(name);
+      },
+    });
   }
 }

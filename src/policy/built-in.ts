@@ -7,6 +7,13 @@ import type { Enforcement, Reason } from '../core/reasons.ts';
 import { builtInDefaults, type Settings } from '../core/settings.ts';
 
 /**
+ * Where each node has a Lease by which it tells every ten seconds that it is alive. They elect nobody, and in a large cluster no other
+ * object is written as often.
+ * SOURCE: https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
+ */
+export const nodeNamespace = 'kube-node-lease';
+
+/**
  * Namespaces whose locks are not guarded: a mistake there costs the cluster its control plane or its nodes, and
  * Longhorn's share managers overwrite each other's leases by design.
  * SOURCE: https://github.com/longhorn/longhorn-share-manager/blob/master/pkg/server/share_manager.go (takeLease)
@@ -14,7 +21,7 @@ import { builtInDefaults, type Settings } from '../core/settings.ts';
 export const unguardedNamespaces: readonly string[] = [
   'kube-system',
   'kube-public',
-  'kube-node-lease',
+  nodeNamespace,
   'longhorn-system',
 ];
 

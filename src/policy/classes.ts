@@ -2,7 +2,7 @@
  * How the API server is to call lockwarden for the locks of a namespace. A webhook configuration can tell namespaces
  * apart, not locks, so what one lock's policy asks for (to inspect renewals, to fail closed) its whole namespace gets.
  */
-import type { LockKind } from '../core/lock.ts';
+import { lockKinds, type LockKind } from '../core/lock.ts';
 import { notLocks, unguardedNamespaces } from './built-in.ts';
 import type { Policy } from './policy.ts';
 import { describePolicy } from './policy-ref.ts';
@@ -42,8 +42,13 @@ export function callClasses(
 }
 
 /** The namespaces of which nothing is judged, sorted: those that no policy names, and lockwarden's own. */
-export function unguardedBy(store: PolicyStore, ownNamespace: string): readonly string[] {
+function unguardedBy(store: PolicyStore, ownNamespace: string): readonly string[] {
   return [...unguardedNamespaces.filter((each) => !isNamed(store, each)), ownNamespace].sort();
+}
+
+/** Whether any Lease of a namespace that is not judged by itself may be judged, since a policy names it. */
+export function namesLeasesOf(store: PolicyStore, namespace: string): boolean {
+  return isNamed(store, namespace, ['Lease']);
 }
 
 /** The known non-locks that no policy names. */
@@ -56,12 +61,13 @@ export function unnamedNotLocks(store: PolicyStore): typeof notLocks {
   });
 }
 
-function isNamed(store: PolicyStore, namespace: string): boolean {
+function isNamed(store: PolicyStore, namespace: string, kinds: readonly LockKind[] = lockKinds): boolean {
   return store
     .policiesFor(namespace)
     .some(
       ({ ref, scope }) =>
         ref.kind === 'ClusterLockPolicy' &&
+        scope.kinds.some((kind) => kinds.includes(kind)) &&
         scope.namespace(namespace, store.labelsOf(namespace))?.exact === true,
     );
 }

@@ -53,6 +53,17 @@ describe('the memories of all locks', () => {
     expect(gone()).toEqual([]);
   });
 
+  it('call no lock gone that is listed apart before that has been done', () => {
+    const memories = new LockMemories({ isApart: ({ name }) => name === 'apart' });
+    const gone = (): readonly string[] => ['1', 'apart'].filter((name) => memories.isGone(named(name)));
+    memories.listed('Lease');
+    expect(gone()).toEqual(['1']);
+    memories.listedApart();
+    expect(gone()).toEqual(['1', 'apart']);
+    memories.stored(named('apart'), heldByA, ms(0), true);
+    expect(gone()).toEqual(['1']);
+  });
+
   it('guard a deleted lock’s name for as long as its lease, remember it for a minute, and then let go', () => {
     const memories = new LockMemories();
     memories.stored(lock, heldByA, ms(0), true);

@@ -351,14 +351,15 @@ describe('the Leases of nodes', () => {
     await status(cluster('nodes'), ({ locksMatched }) => {
       expect(locksMatched).toBe(1);
     });
-    const theft = await ground.admin.patch(
-      lock,
-      'merge',
-      { spec: { holderIdentity: 'b' } },
-      { dryRun: true },
-    );
-    expect(messageOf(theft)).toContain('clusterlockpolicy/nodes]');
+    const theft = (): Promise<Answer> =>
+      ground.admin.patch(lock, 'merge', { spec: { holderIdentity: 'b' } }, { dryRun: true });
+    await vi.waitFor(async () => {
+      expect(messageOf(await theft())).toContain('clusterlockpolicy/nodes]');
+    }, eventually);
     await remove(cluster('nodes'));
+    await vi.waitFor(async () => {
+      expect((await theft()).status).toBe(200);
+    }, eventually);
   });
 });
 

@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, t
 
 import { LockMemories } from '../../src/admission/lock-memories.ts';
 import { systemClock } from '../../src/clock.ts';
-import { nodeNamespace } from '../../src/guard/lock-watch.ts';
 import { LockWatches } from '../../src/guard/lock-watches.ts';
 import { createKubeClient, type KubeClient, type KubeStream } from '../../src/kube/client.ts';
 import { KubeError } from '../../src/kube/errors.ts';
@@ -13,6 +12,7 @@ import { isObject, objectAt, stringAt, type JsonObject } from '../../src/kube/js
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts';
 import type { WatchedObject, WatchedResource } from '../../src/kube/resource.ts';
 import { Watch } from '../../src/kube/watch.ts';
+import { nodeNamespace } from '../../src/policy/built-in.ts';
 import { startControlPlane, type ControlPlane } from '../../src/sandbox/control-plane.ts';
 import { createMetrics } from '../../src/server/metrics.ts';
 import { failureOf, leaderAnnotation, microTime, Namespace, withRecord } from '../kube/support/cluster.ts';
@@ -184,7 +184,7 @@ describe('the Leases of nodes', () => {
     await ns.post('leases', 'lock', { spec: { holderIdentity: 'a' } });
     await vi.waitFor(() => {
       expect(known(ns.name)).toEqual(['before', 'lock']);
-    });
+    }, 10_000);
     expect(known(nodeNamespace)).toEqual([]);
   });
 
@@ -197,7 +197,7 @@ describe('the Leases of nodes', () => {
     await nodes().delete('leases', 'node-2');
     await vi.waitFor(() => {
       expect(known(nodeNamespace)).toEqual(['node-1', 'node-3']);
-    });
+    }, 10_000);
     expect(watches.tracked('Lease')).toBe([...memories.locks()].length);
   });
 });

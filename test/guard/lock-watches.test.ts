@@ -1,4 +1,5 @@
 /** What is asked of an API server to see all locks, and the Leases of nodes only where somebody wants them seen. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LockMemories } from '../../src/admission/lock-memories.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -71,8 +72,7 @@ describe('the watches on locks', () => {
   it('take them in once they are asked for, as Leases like any other', async () => {
     watches.start();
     await untilWatched(3);
-    watches.includeNodes();
-    watches.includeNodes();
+    expect([watches.includeNodes(), watches.includeNodes()]).toEqual([true, false]);
     const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases all';
     expect(await untilWatched(1, [node])).toEqual([`list ${leases}`, `watch ${leases}`]);
     expect([...memories.locks()]).toEqual([{ kind: 'Lease', namespace: 'kube-node-lease', name: 'node-1' }]);
@@ -89,15 +89,16 @@ describe('the watches on locks', () => {
     watches.includeNodes();
     await untilWatched(1, [node]);
     expect(memories.states('Lease')).toBeNull();
-    expect(synced).toEqual([]);
+    expect(synced).toEqual(['NodeLease']);
   });
 
   it('ask for nothing once they have ended', async () => {
     watches.start();
     await untilWatched(3);
     await watches.stop();
-    watches.includeNodes();
-    expect(watches.tracked('Lease')).toBe(0);
+    expect(watches.includeNodes()).toBe(false);
+    await sleep(50);
     expect(server.waiting).toBe(0);
+    expect(await metrics.registry.metrics()).not.toContain('NodeLease');
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LockRef } from '../../src/core/lock.ts';
 import { builtInDefaults } from '../../src/core/settings.ts';
-import { callClasses, unnamedNotLocks } from '../../src/policy/classes.ts';
+import { callClasses, namesLeasesOf, unnamedNotLocks } from '../../src/policy/classes.ts';
 import type { PolicyRef } from '../../src/policy/policy-ref.ts';
 import { PolicyStore } from '../../src/policy/store.ts';
 
@@ -115,6 +115,25 @@ describe('PolicyStore', () => {
     expect(of('istio-leader', 'istio-system')).not.toEqual(of('a1', 'istio-system'));
     store.put({ ref: ofTeam, generation: 2, spec: { match: { names: ['a*'] }, enforcement: 'Warn' } });
     expect(takeover(store, { name: 'a1' })).toBe('Warn');
+  });
+});
+
+describe('namesLeasesOf', () => {
+  const nodes = 'kube-node-lease';
+  const policies: readonly (readonly [string, object, boolean])[] = [
+    ['gives the name of the namespace', { match: { namespaces: [nodes] } }, true],
+    ['gives it for Leases', { match: { namespaces: ['team', nodes], kinds: ['Lease'] } }, true],
+    ['gives it for another kind alone', { match: { namespaces: [nodes], kinds: ['ConfigMap'] } }, false],
+    ['gives a pattern', { match: { namespaces: ['kube-*'] } }, false],
+    ['is for all', {}, false],
+  ];
+
+  it.each(policies)('a policy that %s', (_what, spec, expected) => {
+    expect(namesLeasesOf(storeWith([ofCluster('c'), spec]), nodes)).toBe(expected);
+  });
+
+  it('no policy', () => {
+    expect(namesLeasesOf(storeWith(), nodes)).toBe(false);
   });
 });
 
