@@ -6,15 +6,11 @@ import { LockMemories } from '../admission/lock-memories.ts';
 import type { Clock } from '../clock.ts';
 import { reviewPath, type ServeConfig } from '../config.ts';
 import { lockKinds, type LockRef } from '../core/lock.ts';
-import { serverMs } from '../core/time.ts';
-import { messageOf } from '../errors.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { clusterIdentity } from '../kube/cluster-identity.ts';
 import type { EventRecorder } from '../kube/event-recorder.ts';
 import type { JsonObject } from '../kube/json.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
-import { timerSleep } from '../kube/ports.ts';
-import { ServerTimeSamples } from '../kube/server-time.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
 import { nodeNamespace } from '../policy/built-in.ts';
 import type { ReadApi } from '../read-api/read-api.ts';
@@ -22,7 +18,7 @@ import type { Replica } from '../replica/replica.ts';
 import type { Log } from '../review/logger.ts';
 import { RecentRejections } from '../review/recent.ts';
 import { createHealthServer, type HealthServer } from '../server/health.ts';
-import type { DrainTimes, HttpsListener } from '../server/https.ts';
+import type { HttpsListener } from '../server/https.ts';
 import { createMetrics, type Metrics } from '../server/metrics.ts';
 import { Readiness } from '../server/readiness.ts';
 import { inertObjects, switchObjects } from '../switch/policies.ts';
@@ -30,6 +26,7 @@ import { webhookAddress } from './address.ts';
 import { Caches, usefulPatienceMs } from './caches.ts';
 import type { Canary } from './canary.ts';
 import { createEdge } from './edge.ts';
+import { aborted, Ending } from './ending.ts';
 import { guardCanary } from './guard-canary.ts';
 import { guardEvents } from './guard-events.ts';
 import { GuardPolicies } from './guard-policies.ts';
@@ -42,6 +39,7 @@ import { LockWatches } from './lock-watches.ts';
 import { watchedKinds } from './policy-watch.ts';
 import { untilAgreed } from './retry.ts';
 import { GuardReviews } from './reviews.ts';
+import { ServerNow } from './server-now.ts';
 import { SharedFacts } from './shared-facts.ts';
 import { SwitchKeeper } from './switch-keeper.ts';
 
@@ -59,15 +57,6 @@ export interface GuardPorts {
 const sharedFactsKind = 'SharedFacts';
 /** LIMIT: gauges are scraped every fifteen seconds or so. */
 const tickMs = 5_000;
-/** LIMIT: a service stops sending new connections to a pod within seconds of its becoming unready. */
-const settleMs = 5_000;
-/** LIMIT: with the registration gone nobody comes any more. */
-const settleAloneMs = 200;
-/** LIMIT: what can be ended in good order is ended in a tenth of this; the rest waits for an API server that does not answer. */
-const hurryMs = 1_000;
-/** LIMIT: a call takes two seconds at most, and whoever is called answers for longer than this after SIGTERM. */
-const farewellMs = 1_000;
-
 /** A guard of one cluster. `start` it, `stop` it; both may be called in any order, `stop` more than once. */
 export class Guard {
   readonly readiness: Readiness;
@@ -104,17 +93,14 @@ export class Guard {
   /** Null: the switch is left off. */
   readonly #guardLease: GuardLease | null;
   readonly #sharedFacts: SharedFacts;
-  readonly #serverTime: ServerTimeSamples;
+  readonly #serverNow: ServerNow;
+  readonly #ending: Ending;
   #isRegistered = false;
   #hasBegun = false;
   readonly #registered = Promise.withResolvers<undefined>();
   readonly #stopping = new AbortController();
-  /** Aborted by a second `stop`: whatever the first is still waiting for is given up. */
-  readonly #hurrying = new AbortController();
   /** The port that is really listened on. */
   #port = 0;
-  /** An API server that dates nothing is taken at this machine's word, for certificates only. */
-  #undated = false;
   /** Which cluster this is; null: not known. */
   #cluster: string | null = null;
   #ticking: NodeJS.Timeout | null = null;
@@ -129,6 +115,7 @@ export class Guard {
     this.#ports = ports;
     const kubeconfig = loadKubeconfig({ file: file ?? undefined, context: context ?? undefined });
     this.#client = createKubeClient(kubeconfig);
+    this.#serverNow = new ServerNow(this.#client, this.#memories, ports.clock);
     this.#metrics = createMetrics(ports.clock, { processMetrics: ports.processMetrics ?? false });
     this.readiness = new Readiness(
       // Among several, a replica that could answer must be reachable before anybody is told to call it.
@@ -143,8 +130,8 @@ export class Guard {
     this.#policies = this.#createPolicies();
     this.#watches = this.#createWatches();
     const events = { client: this.#client, replicaName: config.replicaName, metrics: this.#metrics };
-    this.#events = guardEvents({ ...events, ...ports, nowMs: () => this.#nowMs() });
-    this.#lockEvents = guardEvents({ ...events, ...ports, nowMs: () => this.#nowMs() });
+    this.#events = guardEvents({ ...events, ...ports, nowMs: () => this.#serverNow.atLeastMs });
+    this.#lockEvents = guardEvents({ ...events, ...ports, nowMs: () => this.#serverNow.atLeastMs });
     this.#reviews = this.#createReviews();
     this.#edge = this.#createEdge();
     this.#switch = config.generatePolicies ? this.#createSwitch() : null;
@@ -153,12 +140,7 @@ export class Guard {
     this.#guardLease = config.standIn ? this.#createGuardLease() : null;
     this.#canary = this.#createCanary();
     this.#sharedFacts = this.#createSharedFacts();
-    this.#serverTime = new ServerTimeSamples(this.#client, {
-      clock: ports.clock,
-      onSample: ({ sentAt, receivedAt, dateMs }) => {
-        this.#memories.dated(sentAt, receivedAt, serverMs(dateMs));
-      },
-    });
+    this.#ending = this.#createEnding();
   }
 
   /**
@@ -185,7 +167,7 @@ export class Guard {
       this.#caches.waited();
       this.#lookAtCaches();
     }, usefulPatienceMs).unref();
-    this.#serverTime.start();
+    this.#serverNow.start();
     this.#watches.start();
     this.#policies.start();
     this.#replica.start();
@@ -208,67 +190,34 @@ export class Guard {
    * is left.
    */
   stop(): Promise<void> {
-    if (this.#stopped !== null) {
-      this.#hurrying.abort();
-      void this.#edge.drain(this.#drainTimes);
-    }
+    if (this.#stopped !== null) this.#ending.hurry();
     this.#stopped ??= this.#stopOnce();
     return this.#stopped;
   }
 
-  get #drainTimes(): DrainTimes {
-    const { election, shutdownGraceMs: graceMs } = this.#config;
-    return { settleMs: Math.min(graceMs, election === null ? settleAloneMs : settleMs), graceMs };
-  }
-
   async #stopOnce(): Promise<void> {
     this.#stopping.abort();
-    await Promise.race([Promise.all([this.#readApi?.close(), this.#windUp()]), this.#outOfPatience()]);
+    await this.#ending.run();
     if (this.#ticking !== null) clearInterval(this.#ticking);
     if (this.#waiting !== null) clearTimeout(this.#waiting);
     await this.#health.close();
     this.#client.close();
   }
 
-  /** Ends all that goes on, in order. An API server that hangs may hold it up for long. */
-  async #windUp(): Promise<void> {
-    await this.#canary.stop();
-    // The switch is to be awake by the time nobody answers any more: before one that is alone unregisters, and long before others are drained.
-    if (this.#config.election === null) {
-      await this.#wakeSwitch();
-      await this.#replica.resign();
-      await this.#unregister();
-      await this.#edge.drain(this.#drainTimes);
-    } else {
-      await Promise.all([this.#wakeSwitch(), this.#edge.drain(this.#drainTimes), this.#replica.resign()]);
-    }
-    // Nobody asks any more: what was folded is told now, or never.
-    this.#reviews.stop();
-    await Promise.all([
-      this.#replica.stop(),
-      this.#events.stop(),
-      this.#lockEvents.stop(),
-      this.#serverTime.stop(),
-      this.#policies.stop(),
-      this.#sharedFacts.stop(),
-      this.#watches.stop(),
-    ]);
-  }
-
-  /** Has the API server stand in, where nobody is left to be asked. An API server that hangs holds it up for a moment only. */
-  async #wakeSwitch(): Promise<void> {
-    if (this.#guardLease === null || !this.#hasBegun) return;
-    const signal = AbortSignal.any([this.#hurrying.signal, AbortSignal.timeout(farewellMs)]);
-    await this.#guardLease.stop();
-    if (await this.#replica.leave(signal)) await this.#guardLease.empty(signal);
-  }
-
-  /** Resolves when nothing is waited for any longer: a moment after a second `stop`, or after the grace period of a replica. */
-  async #outOfPatience(): Promise<void> {
-    const { election, shutdownGraceMs } = this.#config;
-    const isOver = election === null ? [] : [AbortSignal.timeout(shutdownGraceMs)];
-    await aborted(AbortSignal.any([this.#hurrying.signal, ...isOver]));
-    await timerSleep(hurryMs, new AbortController().signal);
+  #createEnding(): Ending {
+    const others = [this.#events, this.#lockEvents, this.#serverNow, this.#policies];
+    return new Ending(this.#config, {
+      canary: this.#canary,
+      guardLease: this.#guardLease,
+      hasBegun: () => this.#hasBegun,
+      replica: this.#replica,
+      switchKeeper: this.#switch,
+      edge: this.#edge,
+      readApi: this.#readApi,
+      reviews: this.#reviews,
+      others: [...others, this.#sharedFacts, this.#watches],
+      log: this.#ports.log,
+    });
   }
 
   #createEdge(): HttpsListener {
@@ -291,7 +240,7 @@ export class Guard {
     return new GuardReviews({
       instance: this.#config.replicaName,
       clock,
-      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      nowMs: () => this.#serverNow.toldMs,
       log,
       recordEvent: (happening, times) => {
         this.#lockEvents.record(happening, times);
@@ -317,7 +266,7 @@ export class Guard {
       memories: this.#memories,
       policies: this.#policies,
       metrics: this.#metrics,
-      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      nowMs: () => this.#serverNow.toldMs,
       clock,
       log,
     });
@@ -342,7 +291,7 @@ export class Guard {
       },
       metrics: this.#metrics.replica,
       readiness: this.readiness,
-      nowMs: () => this.#nowMs(),
+      nowMs: () => this.#serverNow.atLeastMs,
       cluster: () => this.#cluster,
       desired: (caBundle) => this.#desired(caBundle),
       errand: this.#switch,
@@ -427,7 +376,7 @@ export class Guard {
     const { clock } = this.#ports;
     return new LockTally({
       monotonicNow: () => clock.monotonicMs(),
-      serverNow: () => this.#memories.serverTimeAt(clock.monotonicMs()),
+      serverNow: () => this.#serverNow.bounds,
       onLag: (kind, seconds) => {
         this.#metrics.locks.watchLagSeconds.observe({ kind }, seconds);
       },
@@ -449,7 +398,7 @@ export class Guard {
         this.#synced(sharedFactsKind);
       },
       isGone: (lock) => this.#memories.isGone(lock),
-      serverNow: () => this.#memories.serverTimeAt(clock.monotonicMs()),
+      serverNow: () => this.#serverNow.bounds,
     });
   }
 
@@ -461,7 +410,7 @@ export class Guard {
       logger: log,
       ownNamespace: this.#config.namespace,
       locks: (): Iterable<LockRef> => this.#memories.locks(),
-      nowMs: () => this.#nowMs() ?? clock.wallMs(),
+      nowMs: () => this.#serverNow.toldMs,
       leads: () => this.#replica.leads,
       // What others write is taken to be there.
       standsIn: () => this.#config.standIn && (this.#switch?.standsIn ?? true),
@@ -511,39 +460,11 @@ export class Guard {
     });
   }
 
-  async #unregister(): Promise<void> {
-    try {
-      await this.#replica.unregister(this.#hurrying.signal);
-    } catch (error) {
-      const reason = messageOf(error);
-      const remedy = 'kubectl delete validatingwebhookconfiguration lockwarden';
-      this.#ports.log.error({ reason, remedy }, 'webhook configuration not removed');
-    }
-    try {
-      await this.#switch?.remove(this.#hurrying.signal);
-    } catch (error) {
-      const reason = messageOf(error);
-      const kinds = 'validatingadmissionpolicybindings,validatingadmissionpolicies';
-      const remedy = `kubectl delete ${kinds} -l app.kubernetes.io/component=switch`;
-      this.#ports.log.error({ reason, remedy }, 'switch not removed');
-    }
-  }
-
-  /** The API server's time, never later than it really is. */
-  #nowMs(): number | null {
-    const { clock } = this.#ports;
-    return this.#memories.serverTimeAt(clock.monotonicMs())?.min ?? (this.#undated ? clock.wallMs() : null);
-  }
-
   /** Learns what has to be known before anything begins: what time it is, and which cluster this is. */
   async #meetServer(): Promise<true> {
-    const { clock } = this.#ports;
     const { signal } = this.#stopping;
     this.#cluster = await clusterIdentity(this.#client, signal);
-    const sentAt = clock.monotonicMs();
-    const { dateMs } = await this.#client.request({ method: 'GET', path: '/version', signal });
-    if (dateMs === null) this.#undated = true;
-    else this.#memories.dated(sentAt, clock.monotonicMs(), serverMs(dateMs));
+    await this.#serverNow.learn(signal);
     return true;
   }
 
@@ -559,19 +480,11 @@ export class Guard {
   }
 
   #tick(): void {
-    const now = this.#ports.clock.monotonicMs();
-    this.#memories.sweep(now);
+    this.#memories.sweep(this.#ports.clock.monotonicMs());
     void this.#policies.tend();
-    const serverNow = this.#memories.serverTimeAt(now);
+    const serverNow = this.#serverNow.bounds;
     if (serverNow === null) return;
     this.#metrics.serverClockWidthSeconds.set((serverNow.max - serverNow.min) / 1000);
     for (const kind of lockKinds) this.#metrics.locks.tracked.set({ kind }, this.#watches.tracked(kind));
   }
-}
-
-function aborted(signal: AbortSignal): Promise<unknown> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', resolve, { once: true });
-    if (signal.aborted) resolve(undefined);
-  });
 }
