@@ -25,8 +25,9 @@ export class Caches {
     this.#useful = new Set(options.useful);
   }
 
-  /** Something more is useful. It is waited for only where the rest still is. */
+  /** Something more is useful. It is waited for only where the rest still is: who is ready stays so. */
   alsoUseful(name: string): void {
+    if (this.state.ready) this.#hasWaited = true;
     this.#useful.add(name);
   }
 

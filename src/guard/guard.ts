@@ -12,7 +12,7 @@ import type { EventRecorder } from '../kube/event-recorder.ts';
 import type { JsonObject } from '../kube/json.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { desiredConfiguration, type WebhookConfiguration } from '../kube/webhook-configuration.ts';
-import { nodeNamespace } from '../policy/built-in.ts';
+import { isNodeLease } from '../policy/built-in.ts';
 import type { ReadApi } from '../read-api/read-api.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { Log } from '../review/logger.ts';
@@ -64,7 +64,7 @@ export class Guard {
   readonly #ports: GuardPorts;
   readonly #client: KubeClient;
   readonly #memories = new LockMemories({
-    isApart: ({ kind, namespace }) => kind === 'Lease' && namespace === nodeNamespace,
+    isApart: isNodeLease,
     onFacts: (lock, facts) => {
       this.#sharedFacts.publish(lock, facts);
     },
@@ -428,8 +428,9 @@ export class Guard {
 
   /** The Leases of nodes are watched once a policy names them. */
   #includeNodes(): void {
-    if (!this.#policies.namesNodes) return;
-    if (this.#watches.includeNodes()) this.#caches.alsoUseful('NodeLease');
+    if (!this.#policies.namesNodes || !this.#watches.includeNodes()) return;
+    this.#caches.alsoUseful('NodeLease');
+    this.#lookAtCaches();
   }
 
   #synced(kind: string): void {

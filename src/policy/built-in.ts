@@ -13,6 +13,11 @@ import { builtInDefaults, type Settings } from '../core/settings.ts';
  */
 export const nodeNamespace = 'kube-node-lease';
 
+/** Whether it is a Lease of a node. */
+export function isNodeLease({ kind, namespace }: LockRef): boolean {
+  return kind === 'Lease' && namespace === nodeNamespace;
+}
+
 /**
  * Namespaces whose locks are not guarded: a mistake there costs the cluster its control plane or its nodes, and
  * Longhorn's share managers overwrite each other's leases by design.

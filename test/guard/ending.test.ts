@@ -65,13 +65,52 @@ describe('the end of a guard', () => {
     ]);
   });
 
-  it('of one among several leaves the registration, and tells what was folded after the last answer', async () => {
-    const { told, end } = scene({ isLast: false });
-    await end(among).run();
-    expect(told).not.toContain('configuration is removed');
+  it('of one among several hands over while it still answers, and leaves the registration', async () => {
+    const { parts, told, end } = scene({ isLast: false });
+    const drained = Promise.withResolvers<undefined>();
+    Object.assign(parts, { edge: { drain: () => drained.promise } });
+    const running = end(among).run();
+    await sleep(20);
+    expect(told).toEqual([
+      ...['read API closes', 'canary stops', 'guard Lease stops', 'replica resigns', 'replica leaves'],
+    ]);
+    drained.resolve(undefined);
+    await running;
+    // What was folded is told after the last answer.
+    expect(told.slice(5)).toEqual(['reviews stop', 'replica stops', 'others stop']);
+  });
+
+  it('of one that is alone waits until it leads no more before it removes anything', async () => {
+    const { parts, told, end } = scene();
+    const resigned = Promise.withResolvers<undefined>();
+    Object.assign(parts, { replica: { ...parts.replica, resign: () => resigned.promise } });
+    const running = end(null).run();
+    await sleep(20);
+    expect(told.at(-1)).toBe('guard Lease is emptied');
+    resigned.resolve(undefined);
+    await running;
+    expect(told.at(-1)).toBe('others stop');
+  });
+
+  it('does not hang where nobody says who else is there: the guard Lease runs out by itself', async () => {
+    const { parts, told, end } = scene();
+    const leave = (signal: AbortSignal): Promise<boolean> =>
+      new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          resolve(false);
+        });
+      });
+    Object.assign(parts, { replica: { ...parts.replica, leave } });
+    await end(null).run();
     expect(told).not.toContain('guard Lease is emptied');
-    expect(told.slice(-3)).toEqual(['reviews stop', 'replica stops', 'others stop']);
-    expect(told.indexOf('edge drains')).toBeLessThan(told.indexOf('reviews stop'));
+    expect(told).toContain('configuration is removed');
+  });
+
+  it('without a guard Lease wakes nobody', async () => {
+    const { told, end } = scene({ parts: { guardLease: null } });
+    await end(null).run();
+    expect(told).not.toContain('replica leaves');
+    expect(told.at(-1)).toBe('others stop');
   });
 
   it('of one that has never begun wakes nobody', async () => {

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { systemClock } from '../../src/clock.ts';
 import { serveConfigOf } from '../../src/config.ts';
@@ -89,6 +89,40 @@ test('a second stop does not wait for an API server that leaves the removal with
   expect(told?.fields).toMatchObject({
     remedy: 'kubectl delete validatingwebhookconfiguration lockwarden',
   });
+});
+
+test('a guard that starts under a policy for the Leases of nodes waits for those, too', async () => {
+  const policy = {
+    metadata: { name: 'nodes', uid: 'p', resourceVersion: '1', generation: 1 },
+    spec: { match: { namespaces: ['kube-node-lease'] }, enforcement: 'Warn' },
+  };
+  const caches = (guard: Guard): unknown => guard.readiness.states().find(({ name }) => name === 'caches');
+  const guard = await createGuard();
+  const starting = guard.start();
+  const ofNodes = Promise.withResolvers<Asked>();
+  const answered = answerUntil((asked) => {
+    const { pathname, searchParams } = asked.url;
+    if (searchParams.has('watch')) asked.stream();
+    else if (pathname.includes('/kube-node-lease/')) ofNodes.resolve(asked);
+    else if (pathname.endsWith('/clusterlockpolicies')) {
+      asked.reply(200, { metadata: { resourceVersion: '1' }, items: [policy] });
+    } else if (pathname.endsWith('/lockwarden')) asked.reply(404, failure(404, 'NotFound'));
+    else asked.reply(200, { metadata: { resourceVersion: '1' }, items: [] });
+    return asked.method !== 'POST' || !pathname.endsWith('/validatingwebhookconfigurations');
+  });
+  const asked = await ofNodes.promise;
+  await vi.waitFor(() => {
+    expect(caches(guard)).toEqual({ name: 'caches', ready: false, why: 'waiting for NodeLease' });
+  });
+  asked.reply(200, { metadata: { resourceVersion: '1' }, items: [] });
+  await vi.waitFor(() => {
+    expect(caches(guard)).toEqual({ name: 'caches', ready: true, why: 'ok' });
+  });
+  await answered;
+  const stopping = guard.stop();
+  void guard.stop();
+  await stopping;
+  await starting;
 });
 
 test.each([

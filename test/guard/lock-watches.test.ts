@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LockMemories } from '../../src/admission/lock-memories.ts';
 import { systemClock } from '../../src/clock.ts';
 import { LockWatches } from '../../src/guard/lock-watches.ts';
+import { isNodeLease } from '../../src/policy/built-in.ts';
 import { createMetrics, type Metrics } from '../../src/server/metrics.ts';
 import { startFakeApiServer, type Asked, type FakeApiServer } from '../kube/support/fake-api-server.ts';
 import { RecordingLogger } from '../kube/support/recorder.ts';
@@ -21,7 +22,7 @@ let synced: string[];
 
 beforeEach(async () => {
   server = await startFakeApiServer();
-  memories = new LockMemories();
+  memories = new LockMemories({ isApart: isNodeLease });
   metrics = createMetrics(systemClock(), { processMetrics: false });
   synced = [];
   watches = new LockWatches({
@@ -70,13 +71,17 @@ describe('the watches on locks', () => {
   });
 
   it('take them in once they are asked for, as Leases like any other', async () => {
+    const gone = { kind: 'Lease', namespace: 'kube-node-lease', name: 'node-2' } as const;
     watches.start();
     await untilWatched(3);
+    expect(memories.isGone({ ...gone, namespace: 'other' })).toBe(true);
+    expect(memories.isGone(gone)).toBe(false);
     expect([watches.includeNodes(), watches.includeNodes()]).toEqual([true, false]);
     const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases all';
     expect(await untilWatched(1, [node])).toEqual([`list ${leases}`, `watch ${leases}`]);
     expect([...memories.locks()]).toEqual([{ kind: 'Lease', namespace: 'kube-node-lease', name: 'node-1' }]);
     expect([watches.tracked('Lease'), watches.tracked('ConfigMap')]).toEqual([1, 0]);
+    expect(memories.isGone(gone)).toBe(true);
     await vi.waitFor(async () => {
       const text = await metrics.registry.metrics();
       for (const kind of ['Lease', 'NodeLease'])

@@ -49,7 +49,7 @@ function panelsOf(rows: readonly Row[], xLabel: string, xOf: (row: Row) => numbe
       xLabel,
       curves: [
         curve('start until ready', 0, (row) => row.readyMs),
-        curve('all connections cut until in step', 3, (row) => row.cut.backMs),
+        curve('all connections cut until in step', 3, (row) => row.cut.syncedMs),
         curve('takeover', 1, (row) => row.takeovers.guarded.medianMs),
         curve('takeover, lockwarden not asked', 2, (row) => row.takeovers.unasked.medianMs, true),
       ],
