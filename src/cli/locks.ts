@@ -6,7 +6,7 @@ import { createKubeClient } from '../kube/client.ts';
 import { loadKubeconfig } from '../kube/kubeconfig.ts';
 import { findingCodes, type FindingCode } from '../locks-report/findings.ts';
 import { sorted, sortKeys } from '../locks-report/rows.ts';
-import { choiceOf } from './choice.ts';
+import { choiceOf, choicesOf } from './choice.ts';
 import { Look } from './locks-look.ts';
 import { LocksPrinter, type LocksFormat } from './locks-table.ts';
 import { exitCodeFor, tellRest, type LocksIo, type Told } from './locks-told.ts';
@@ -83,10 +83,6 @@ const formats: readonly LocksFormat[] = ['table', 'wide', 'json', 'yaml', 'name'
 
 /** `any` is not what nothing judges: of that there is some in every cluster. */
 function failOnOf(text: string | undefined): readonly FindingCode[] {
-  if (text === undefined) return [];
   const any = findingCodes.filter((code) => code !== 'unguarded');
-  return text.split(',').flatMap((each) => {
-    const code = choiceOf('--fail-on', each, ['any', ...findingCodes] as const);
-    return code === 'any' ? any : [code];
-  });
+  return choicesOf('--fail-on', text, ['any', ...findingCodes], any);
 }

@@ -4,7 +4,7 @@
  */
 import { text } from 'node:stream/consumers';
 import { namespaceOf } from '../config.ts';
-import { enforcements, type Enforcement } from '../core/reasons.ts';
+import { enforcements } from '../core/reasons.ts';
 import { LockwardenError } from '../errors.ts';
 import type { PolicyStore } from '../policy/store.ts';
 import type { ReadCounts } from '../replay/audit-reader.ts';
@@ -12,7 +12,7 @@ import { policiesIn } from '../replay/policies.ts';
 import { Replay } from '../replay/replay.ts';
 import { replayReport } from '../replay/report.ts';
 import type { ProgressStream } from '../sandbox/progress.ts';
-import { choiceOf } from './choice.ts';
+import { choiceOf, choicesOf } from './choice.ts';
 import { exitFound } from './locks-told.ts';
 import { policyFiles } from './policy-files.ts';
 import { Progress } from './progress.ts';
@@ -53,7 +53,7 @@ export interface ReplayIo {
  */
 export async function replay(options: ReplayOptions, io: ReplayIo = processIo()): Promise<number> {
   const format = choiceOf('--output', options.output, reviewFormats);
-  const failOn = failOnOf(options.failOn);
+  const failOn = choicesOf('--fail-on', options.failOn, [...enforcements, 'any'], enforcements);
   const namespace = options.namespace === undefined ? null : namespaceOf(options.namespace);
   const ownNamespace = namespaceOf(options.lockwardenNamespace);
   if (options.files.includes('-') && options.policies.includes('-'))
@@ -132,14 +132,6 @@ function requireEvents(names: readonly string[], read: ReadCounts, seen: Replay)
 function unusable(names: readonly string[], why: string): LockwardenError {
   const shown = names.map((name) => `\`${name}\``).join(', ');
   return new LockwardenError('StorageFailed', `the audit log ${shown} cannot be used: ${why}`);
-}
-
-function failOnOf(given: string | undefined): readonly Enforcement[] {
-  if (given === undefined) return [];
-  return given.split(',').flatMap((each) => {
-    const choice = choiceOf('--fail-on', each, [...enforcements, 'any'] as const);
-    return choice === 'any' ? enforcements : [choice];
-  });
 }
 
 function usage(message: string): LockwardenError {
