@@ -9,7 +9,7 @@ import type { JsonObject } from '../kube/json.ts';
 import { listPages } from '../kube/list.ts';
 import type { Logger } from '../kube/ports.ts';
 import { labelsOf, within, type WatchedObject, type WatchedResource } from '../kube/resource.ts';
-import { ServerTimeSamples } from '../kube/server-time.ts';
+import { sampleServerTime, ServerTimeSamples, type ServerTimeSample } from '../kube/server-time.ts';
 import { Watch, type WatchSink } from '../kube/watch.ts';
 import { apiGroup, clusterLockPolicy, lockPolicy } from '../policy/api.ts';
 import { PolicyStore } from '../policy/store.ts';
@@ -64,8 +64,8 @@ export async function watchLocks(options: WatchLocksOptions): Promise<LocksSeen>
   const { client, clock, observer, until } = options;
   const samples = new ServerTimeSamples(client, {
     clock,
-    onSample: ({ sentAt, receivedAt, dateMs }) => {
-      observer.dated(sentAt, receivedAt, serverMs(dateMs));
+    onSample: (sample) => {
+      tellTime(observer, sample);
     },
   });
   samples.start();
@@ -106,7 +106,8 @@ export async function listLocks({ client, clock, observer, namespace }: LookOpti
   };
   const failures = await Promise.all(lockKinds.map(list));
   throwIfAll(failures);
-  await sampleTime(client, clock, observer);
+  const sample = await sampleServerTime(client, clock);
+  if (sample !== null) tellTime(observer, sample);
   return {
     kinds: lockKinds.filter((_, index) => failures[index] === null),
     limits: lockKinds.flatMap((kind, index) => {
@@ -121,11 +122,8 @@ function throwIfAll(failures: readonly (KubeError | null)[]): void {
   if (first != null && failures.every((each) => each !== null)) throw first;
 }
 
-/** By the `Date` of an answer that every user may have. */
-async function sampleTime(client: KubeClient, clock: Clock, observer: LockObserver): Promise<void> {
-  const sentAt = clock.monotonicMs();
-  const { dateMs } = await client.request({ method: 'GET', path: '/version' });
-  if (dateMs !== null) observer.dated(sentAt, clock.monotonicMs(), serverMs(dateMs));
+function tellTime(observer: LockObserver, { sentAt, receivedAt, dateMs }: ServerTimeSample): void {
+  observer.dated(sentAt, receivedAt, serverMs(dateMs));
 }
 
 export const silent: Logger = { info: () => undefined, warn: () => undefined, error: () => undefined };

@@ -3,7 +3,7 @@ import type { LockMemories } from '../admission/lock-memories.ts';
 import type { Clock } from '../clock.ts';
 import { serverMs, type Interval } from '../core/time.ts';
 import type { KubeClient } from '../kube/client.ts';
-import { ServerTimeSamples } from '../kube/server-time.ts';
+import { sampleServerTime, ServerTimeSamples, type ServerTimeSample } from '../kube/server-time.ts';
 
 /** Samples the API server's clock for the memories, which know how far it can be trusted. */
 export class ServerNow {
@@ -20,18 +20,17 @@ export class ServerNow {
     this.#clock = clock;
     this.#samples = new ServerTimeSamples(client, {
       clock,
-      onSample: ({ sentAt, receivedAt, dateMs }) => {
-        memories.dated(sentAt, receivedAt, serverMs(dateMs));
+      onSample: (sample) => {
+        this.#take(sample);
       },
     });
   }
 
   /** Learns it, before anything begins. @throws KubeError */
   async learn(signal: AbortSignal): Promise<void> {
-    const sentAt = this.#clock.monotonicMs();
-    const { dateMs } = await this.#client.request({ method: 'GET', path: '/version', signal });
-    if (dateMs === null) this.#isUndated = true;
-    else this.#memories.dated(sentAt, this.#clock.monotonicMs(), serverMs(dateMs));
+    const sample = await sampleServerTime(this.#client, this.#clock, { signal });
+    if (sample === null) this.#isUndated = true;
+    else this.#take(sample);
   }
 
   /** Goes on learning it. */
@@ -56,5 +55,9 @@ export class ServerNow {
   /** The same, or this machine's word, for what is only told. */
   get toldMs(): number {
     return this.atLeastMs ?? this.#clock.wallMs();
+  }
+
+  #take({ sentAt, receivedAt, dateMs }: ServerTimeSample): void {
+    this.#memories.dated(sentAt, receivedAt, serverMs(dateMs));
   }
 }

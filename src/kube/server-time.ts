@@ -1,6 +1,6 @@
 /** Samples of the API server's clock, for whoever keeps track of it. */
 import type { MonotonicMs } from '../core/time.ts';
-import type { KubeClient } from './client.ts';
+import type { KubeClient, KubeRequest } from './client.ts';
 import { timerSleep, type MonotonicClock, type Sleep } from './ports.ts';
 
 /** A response's date (whole seconds, rounded down), written between two moments of the monotonic clock. */
@@ -23,6 +23,17 @@ export interface ServerTimeOptions {
 const intervalMsDefault = 10_000;
 /** LIMIT: a sample's uncertainty is its duration; one that took longer than this says little. */
 const timeoutMs = 2_000;
+
+/** One sample, by an answer that every user may have; null: the API server dates nothing. @throws KubeError */
+export async function sampleServerTime(
+  client: KubeClient,
+  clock: MonotonicClock,
+  patience: Pick<KubeRequest, 'signal' | 'timeoutMs'> = {},
+): Promise<ServerTimeSample | null> {
+  const sentAt = clock.monotonicMs();
+  const { dateMs } = await client.request({ method: 'GET', path: '/version', ...patience });
+  return dateMs === null ? null : { sentAt, receivedAt: clock.monotonicMs(), dateMs };
+}
 
 /** Asks the API server for something small, again and again, and passes on the date of each answer. */
 export class ServerTimeSamples {
@@ -69,11 +80,8 @@ export class ServerTimeSamples {
   }
 
   async #sample(signal: AbortSignal): Promise<ServerTimeSample | null> {
-    const { clock } = this.#options;
-    const sentAt = clock.monotonicMs();
     try {
-      const { dateMs } = await this.#client.request({ method: 'GET', path: '/version', timeoutMs, signal });
-      return dateMs === null ? null : { sentAt, receivedAt: clock.monotonicMs(), dateMs };
+      return await sampleServerTime(this.#client, this.#options.clock, { timeoutMs, signal });
     } catch {
       return null;
     }

@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts';
 import { sampleDate, serverTimeAt, unknownClock, type ServerClock } from '../../core/server-clock.ts';
 import { serverMs } from '../../core/time.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import { sampleServerTime } from '../../kube/server-time.ts';
 
 /** LIMIT: `Date` headers have whole seconds; eight of them, spread over a second, leave an eighth of one open. */
 const samples = 8;
@@ -21,10 +22,9 @@ export class ServerTime {
   /** Takes its bearings, which takes a second. */
   async measure(client: KubeClient, signal: AbortSignal): Promise<void> {
     for (let taken = 0; taken < samples; taken += 1) {
-      const sentAt = this.#clock.monotonicMs();
-      const { dateMs } = await client.request({ method: 'GET', path: '/version', signal });
-      const receivedAt = this.#clock.monotonicMs();
-      if (dateMs !== null) this.#known = sampleDate(this.#known, sentAt, receivedAt, serverMs(dateMs));
+      const sample = await sampleServerTime(client, this.#clock, { signal });
+      if (sample !== null)
+        this.#known = sampleDate(this.#known, sample.sentAt, sample.receivedAt, serverMs(sample.dateMs));
       await sleep(apartMs, undefined, { signal });
     }
   }
