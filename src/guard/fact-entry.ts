@@ -5,7 +5,7 @@
  */
 import type { Attribution } from '../core/decision.ts';
 import type { PodRef } from '../core/facts.ts';
-import { describeLock, type LockKind, type LockRef } from '../core/lock.ts';
+import { describeLock, lockKinds, type LockRef } from '../core/lock.ts';
 import type { Assertion, Deletion, LockFacts } from '../core/shared-facts.ts';
 import { serverMs } from '../core/time.ts';
 import { readRecordedTime } from '../locks/recorded-time.ts';
@@ -107,11 +107,9 @@ function deletionText(deleted: Deletion | null, lock: LockRef): readonly unknown
   return [version, uid, attribution, pod, holder, leaseDurationMs, renewTime.raw, stampedAt, spentBy];
 }
 
-const kinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
-
 function lockOf(key: string): LockRef | null {
   const [kindText, namespace = '', name = '', ...more] = key.split('/');
-  const kind = kinds.find((each) => each.toLowerCase() === kindText);
+  const kind = lockKinds.find((each) => each.toLowerCase() === kindText);
   if (kind === undefined || more.length > 0) return null;
   return isText(namespace, nameMax) && isText(name, nameMax) ? { kind, namespace, name } : null;
 }

@@ -57,6 +57,7 @@ export interface GuardPorts {
 const sharedFactsKind = 'SharedFacts';
 /** LIMIT: gauges are scraped every fifteen seconds or so. */
 const tickMs = 5_000;
+
 /** A guard of one cluster. `start` it, `stop` it; both may be called in any order, `stop` more than once. */
 export class Guard {
   readonly readiness: Readiness;

@@ -1,5 +1,5 @@
 /** Locks that stand for what policies speak of: what holds for them, resolved as for any lock, shows what policies do to each other. */
-import type { LockKind, LockRef } from '../core/lock.ts';
+import { lockKinds, type LockKind, type LockRef } from '../core/lock.ts';
 import { selects, type Labels, type LabelSelector } from '../policy/selector.ts';
 import { meet, nameFor, type Named } from './names.ts';
 import type { Subject, Surroundings } from './subject.ts';
@@ -37,7 +37,7 @@ export function sharedLocks(a: Subject, b: Subject, around: Surroundings): reado
 }
 
 function sharedKind(a: Subject, b: Subject): LockKind | null {
-  const kinds: readonly LockKind[] = a.spec.match?.kinds ?? ['Lease', 'ConfigMap', 'Endpoints'];
+  const kinds: readonly LockKind[] = a.spec.match?.kinds ?? lockKinds;
   return kinds.find((kind) => b.spec.match?.kinds?.includes(kind) ?? true) ?? null;
 }
 

@@ -6,8 +6,9 @@
  * default which comes with its parent. Defaults and keys that begin with `x-kubernetes-` go into the CRDs as they stand, and
  * nowhere else: what reads a policy must do without.
  */
+import { lockKinds } from '../core/lock.ts';
 import { z } from 'zod';
-import { reasons, type Reason } from '../core/reasons.ts';
+import { enforcements, reasons, type Reason } from '../core/reasons.ts';
 
 export const apiGroup = 'lockwarden.dev';
 export const apiVersion = `${apiGroup}/v1alpha1`;
@@ -21,7 +22,7 @@ export const expressionMaxLength = 1024;
 
 const reasonNames = Object.keys(reasons) as [Reason, ...Reason[]];
 
-const enforcement = z.enum(['Deny', 'Warn', 'Audit']);
+const enforcement = z.enum(enforcements);
 
 /** Lower case, digits, `-`, `.`, and `*` for any run of characters. */
 const namePattern = z
@@ -99,7 +100,7 @@ const labelSelector = z
   .describe('A selector over the labels of namespaces.');
 
 const kinds = z
-  .array(z.enum(['Lease', 'ConfigMap', 'Endpoints']))
+  .array(z.enum(lockKinds))
   .min(1)
   .max(3)
   .optional()

@@ -2,6 +2,7 @@
  * Which client writes a lock, by what it calls itself and by the form of what it writes. It is for people: nothing is judged by it.
  * The forms are those of the recordings in test/fixtures/wire.
  */
+import { nodeNamespace } from '../policy/built-in.ts';
 import type { LockRecord, LockRef } from '../core/lock.ts';
 import { at, isObject, textAt, type JsonObject } from '../locks/json.ts';
 import { leaderAnnotation } from '../locks/annotation.ts';
@@ -71,8 +72,7 @@ function specialForm({ lock, object, record }: ClientTraits): ClientForm | null 
     at(annotationOf(object), 'holderKey') !== undefined;
   if (istio || (lock.namespace === 'istio-system' && lock.name.startsWith('istio-'))) return form('Istio');
   if (textAt(object, 'metadata', 'labels', 'provider') === 'camel') return form('Apache Camel');
-  if (lock.namespace === 'kube-node-lease' && record.holder === lock.name)
-    return form('kubelet heartbeat', null);
+  if (lock.namespace === nodeNamespace && record.holder === lock.name) return form('kubelet heartbeat', null);
   // SOURCE: https://github.com/kubernetes/kubernetes/blob/master/pkg/controlplane/instance.go (IdentityLeaseComponentLabelKey)
   if (textAt(object, 'metadata', 'labels', 'apiserver.kubernetes.io/identity') !== '')
     return form('API server heartbeat', null);

@@ -2,6 +2,7 @@
  * The record of a judged violation as a schema: what the log, Events, the read API and `lockwarden replay` all carry. Keys are
  * stable across versions; docs/review-record.md is for people, docs/review-record.schema.json is made from this.
  */
+import { lockKinds } from '../core/lock.ts';
 import { z } from 'zod';
 import { reasons, severity, type Enforcement, type Reason } from '../core/reasons.ts';
 
@@ -22,7 +23,7 @@ const instant = z.iso.datetime({ precision: 3 });
 /** A record. Flat, since log stores index fields; texts of others are printable; durations are whole milliseconds. */
 export const rejectionRecordSchema = z.strictObject({
   recordVersion: z.literal(recordVersion).describe('Version of this schema.'),
-  lockKind: z.enum(['Lease', 'ConfigMap', 'Endpoints']).describe('Kind of the lock object.'),
+  lockKind: z.enum(lockKinds).describe('Kind of the lock object.'),
   namespace: text.describe('Namespace of the lock object.'),
   name: text.describe('Name of the lock object.'),
   lockUid: text.describe('UID of the lock object; empty where it was to be created.'),

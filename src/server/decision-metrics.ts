@@ -5,7 +5,7 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Decision } from '../core/decision.ts';
 import { isTimed } from '../core/expiry.ts';
-import type { LockKind, LockWrite } from '../core/lock.ts';
+import { lockKinds, type LockKind, type LockWrite } from '../core/lock.ts';
 import { reasons, type Enforcement, type Reason } from '../core/reasons.ts';
 
 /** What is counted of decisions. */
@@ -64,7 +64,7 @@ function decisionCounter(registry: Registry): Counter<DecisionLabel> {
     registers: [registry],
   });
   // A refusal that is the first of its series would be no increase to Prometheus, which has to see the 0 before.
-  for (const kind of ['Lease', 'ConfigMap', 'Endpoints'])
+  for (const kind of lockKinds)
     for (const reason of Object.keys(reasons))
       decisions.inc({ kind, outcome: 'Deny', reason, enforcement: 'Deny' }, 0);
   return decisions;

@@ -1,6 +1,6 @@
 /** What a replica tells of the locks that it sees: how many, never which. */
 import { Gauge, Histogram, type Registry } from 'prom-client';
-import type { LockKind } from '../core/lock.ts';
+import { lockKinds, type LockKind } from '../core/lock.ts';
 
 /** Where to look up, at each scrape, what is to be told. */
 export interface LockCounts {
@@ -24,7 +24,6 @@ export interface LockMetrics {
  * replica believe that a holder is gone.
  */
 const lagBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
-const kinds: readonly LockKind[] = ['Lease', 'ConfigMap', 'Endpoints'];
 
 /** Creates the metrics on `registry`. */
 export function createLockMetrics(registry: Registry): LockMetrics {
@@ -40,7 +39,7 @@ export function createLockMetrics(registry: Registry): LockMetrics {
       ...{ name, help, labelNames, registers },
       collect: () => {
         if (counts === null) return;
-        for (const kind of kinds) gauge.set({ kind }, count(counts, kind));
+        for (const kind of lockKinds) gauge.set({ kind }, count(counts, kind));
       },
     });
   };

@@ -2,6 +2,7 @@
  * The format of lock policy tests, `*.locktest.yaml`: the one source of its TypeScript types, of the check when a file is read,
  * and of the JSON Schema for editors. What is left out has a default, so that a simple test is a few lines.
  */
+import { lockKinds } from '../core/lock.ts';
 import { z } from 'zod';
 import { reasons, type Reason } from '../core/reasons.ts';
 import { apiVersion, clusterLockPolicy, lockPolicy } from '../policy/api.ts';
@@ -46,10 +47,7 @@ const start = z
   .describe('The lock as time 0 finds it. Without it there is no lock at the beginning.');
 
 const lock = z.strictObject({
-  kind: z
-    .enum(['Lease', 'ConfigMap', 'Endpoints'])
-    .optional()
-    .describe('The kind of object that holds the lock. Lease, if absent.'),
+  kind: z.enum(lockKinds).optional().describe('The kind of object that holds the lock. Lease, if absent.'),
   namespace: namespaceName
     .optional()
     .describe(
